@@ -1,0 +1,301 @@
+//! A family: what a metric is called, what type it has, and which series it can have.
+
+use crate::{Error, GaugeMode, Kind, Labels, checked_bounds, name, number};
+
+/// The definition of a metric, checked and immutable.
+///
+/// A counter's name is kept without `_total`, as OpenMetrics names families.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Family {
+    kind: Kind,
+    name: Box<str>,
+    help: Box<str>,
+    unit: Box<str>,
+    label_names: Box<[Box<str>]>,
+    sorted_labels: Box<[usize]>,
+    legacy_names: bool,
+    bounds: Box<[f64]>,
+    le: Box<[Box<str>]>,
+    states: Box<[Box<str>]>,
+    mode: GaugeMode,
+}
+
+impl Family {
+    /// Starts the definition of a family.
+    ///
+    /// ```
+    /// use tallymark_model::{Family, Kind};
+    /// let family = Family::builder(Kind::Counter, "requests_total", "Requests answered.")
+    ///     .namespace("shop")
+    ///     .label_names(["method"])
+    ///     .build()?;
+    /// assert_eq!(family.name(), "shop_requests");
+    /// # Ok::<(), tallymark_model::Error>(())
+    /// ```
+    pub fn builder(kind: Kind, name: impl Into<String>, help: impl Into<String>) -> FamilyBuilder {
+        FamilyBuilder {
+            kind,
+            name: name.into(),
+            help: help.into(),
+            namespace: String::new(),
+            subsystem: String::new(),
+            unit: String::new(),
+            label_names: Vec::new(),
+            bounds: None,
+            states: Vec::new(),
+            mode: GaugeMode::default(),
+            legacy: false,
+        }
+    }
+
+    /// A family as a custom collector describes it: nothing is checked or appended, as the official client does.
+    pub fn described(kind: Kind, name: &str, help: &str, unit: &str) -> Family {
+        Family {
+            kind,
+            name: name.into(),
+            help: help.into(),
+            unit: unit.into(),
+            label_names: [].into(),
+            sorted_labels: [].into(),
+            legacy_names: name::is_legacy_metric(name),
+            bounds: [].into(),
+            le: [].into(),
+            states: [].into(),
+            mode: GaugeMode::default(),
+        }
+    }
+
+    /// The type.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The name, unit included, without a type's suffix.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The help text.
+    pub fn help(&self) -> &str {
+        &self.help
+    }
+
+    /// The unit, or nothing.
+    pub fn unit(&self) -> &str {
+        &self.unit
+    }
+
+    /// The label names, in the order of definition.
+    pub fn label_names(&self) -> &[Box<str>] {
+        &self.label_names
+    }
+
+    /// Indexes into [`label_names`](Self::label_names), sorted by name; of two labels of one name, the later one.
+    pub fn sorted_labels(&self) -> &[usize] {
+        &self.sorted_labels
+    }
+
+    /// Whether the name and every label name are legacy ones, which every format writes as they are.
+    pub fn has_legacy_names(&self) -> bool {
+        self.legacy_names
+    }
+
+    /// A histogram's upper bounds, ascending, `+Inf` last; empty for other types.
+    pub fn bounds(&self) -> &[f64] {
+        &self.bounds
+    }
+
+    /// The bounds as label values.
+    pub fn le(&self) -> &[Box<str>] {
+        &self.le
+    }
+
+    /// A state set's states; empty for other types.
+    pub fn states(&self) -> &[Box<str>] {
+        &self.states
+    }
+
+    /// How a gauge's values of several processes are shown.
+    pub fn mode(&self) -> GaugeMode {
+        self.mode
+    }
+
+    /// The index of `state` among the states.
+    pub fn state(&self, state: &str) -> Result<usize, Error> {
+        self.states
+            .iter()
+            .position(|known| &**known == state)
+            .ok_or_else(|| Error::UnknownState { family: self.name.to_string(), state: state.to_owned() })
+    }
+
+    /// The index of the bucket that counts an observation of `amount`; `None` for NaN, which no bucket counts.
+    pub fn bucket(&self, amount: f64) -> Option<usize> {
+        if amount.is_nan() {
+            return None;
+        }
+        // A short list is faster to walk without a branch per bound than to search.
+        let index = if self.bounds.len() <= 32 {
+            self.bounds.iter().map(|bound| usize::from(*bound < amount)).sum()
+        } else {
+            self.bounds.partition_point(|bound| *bound < amount)
+        };
+        Some(index)
+    }
+
+    /// Label values for a series of this family.
+    ///
+    /// # Errors
+    /// [`Error::LabelCount`] if there are not as many values as label names.
+    pub fn labels<S: AsRef<str>>(&self, values: &[S]) -> Result<Labels, Error> {
+        Labels::new(self, values)
+    }
+}
+
+/// Collects the parts of a [`Family`]; [`build`](Self::build) checks them.
+#[derive(Debug, Clone)]
+pub struct FamilyBuilder {
+    kind: Kind,
+    name: String,
+    help: String,
+    namespace: String,
+    subsystem: String,
+    unit: String,
+    label_names: Vec<String>,
+    bounds: Option<Vec<f64>>,
+    states: Vec<String>,
+    mode: GaugeMode,
+    legacy: bool,
+}
+
+impl FamilyBuilder {
+    /// Puts `namespace_` before the name.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// Puts `subsystem_` between namespace and name.
+    pub fn subsystem(mut self, subsystem: impl Into<String>) -> Self {
+        self.subsystem = subsystem.into();
+        self
+    }
+
+    /// The unit, appended to the name unless the name ends in it already.
+    pub fn unit(mut self, unit: impl Into<String>) -> Self {
+        self.unit = unit.into();
+        self
+    }
+
+    /// The label names.
+    pub fn label_names<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.label_names = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// A histogram's upper bounds; [`DEFAULT_BOUNDS`](crate::DEFAULT_BOUNDS) where none are given.
+    pub fn bounds(mut self, bounds: impl Into<Vec<f64>>) -> Self {
+        self.bounds = Some(bounds.into());
+        self
+    }
+
+    /// A state set's states, the default one first.
+    pub fn states<S: Into<String>>(mut self, states: impl IntoIterator<Item = S>) -> Self {
+        self.states = states.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How a gauge's values of several processes are shown.
+    pub fn mode(mut self, mode: GaugeMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Accepts only names of Prometheus before 3.0: ASCII letters, digits, underscore (and colon in metric names).
+    pub fn legacy(mut self, legacy: bool) -> Self {
+        self.legacy = legacy;
+        self
+    }
+
+    /// Checks the parts and makes the family.
+    ///
+    /// # Errors
+    /// What [`Error`] lists for names, labels, units, bounds and states.
+    pub fn build(self) -> Result<Family, Error> {
+        let name = self.full_name()?;
+        name::check_metric(&name, self.legacy)?;
+        for label in &self.label_names {
+            name::check_label(label, self.legacy)?;
+            if Some(&**label) == self.kind.reserved_label() {
+                return Err(Error::ReservedLabelName(label.clone()));
+            }
+        }
+        let (mut bounds, mut states) = (Vec::new(), Vec::new());
+        match self.kind {
+            Kind::Histogram => bounds = checked_bounds(self.bounds.as_deref().unwrap_or(&crate::DEFAULT_BOUNDS))?,
+            Kind::StateSet => {
+                if self.states.is_empty() {
+                    return Err(Error::NoStates(name));
+                }
+                if self.label_names.contains(&name) {
+                    return Err(Error::OverlappingLabels { kind: "Enum", name });
+                }
+                states = self.states;
+            }
+            _ => {}
+        }
+        let mut sorted: Vec<usize> = (0..self.label_names.len()).collect();
+        sorted.sort_by(|a, b| self.label_names[*a].cmp(&self.label_names[*b]));
+        // The sort is stable: of equal names the later one comes last, and is the one to keep.
+        sorted.dedup_by(|later, earlier| {
+            let same = self.label_names[*later] == self.label_names[*earlier];
+            if same {
+                *earlier = *later;
+            }
+            same
+        });
+        let legacy_names =
+            name::is_legacy_metric(&name) && self.label_names.iter().all(|label| name::is_legacy_label(label));
+        Ok(Family {
+            kind: self.kind,
+            name: name.into(),
+            help: self.help.into(),
+            unit: self.unit.into(),
+            label_names: self.label_names.into_iter().map(Into::into).collect(),
+            sorted_labels: sorted.into(),
+            legacy_names,
+            le: bounds.iter().map(|bound| number::format(*bound).into()).collect(),
+            bounds: bounds.into(),
+            states: states.into_iter().map(Into::into).collect(),
+            mode: self.mode,
+        })
+    }
+
+    fn full_name(&self) -> Result<String, Error> {
+        if self.name.is_empty() {
+            return Err(Error::EmptyName);
+        }
+        let mut name = String::new();
+        for part in [&self.namespace, &self.subsystem] {
+            if !part.is_empty() {
+                name.push_str(part);
+                name.push('_');
+            }
+        }
+        name.push_str(&self.name);
+        if self.kind == Kind::Counter {
+            if let Some(stem) = name.strip_suffix("_total") {
+                name.truncate(stem.len());
+            }
+        }
+        if !self.unit.is_empty() {
+            if !name.ends_with(&format!("_{}", self.unit)) {
+                name.push('_');
+                name.push_str(&self.unit);
+            }
+            if matches!(self.kind, Kind::Info | Kind::StateSet) {
+                return Err(Error::UnitNotAllowed(name));
+            }
+        }
+        Ok(name)
+    }
+}

@@ -1,0 +1,91 @@
+//! The label values of one series, and the part of its lines that never changes.
+
+use crate::{Error, Family};
+
+/// The label values of one series, in the order of the family's label names.
+///
+/// The text between the braces is rendered once, here, with the label names sorted as every format has them; a scrape
+/// copies it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    values: Box<[Box<str>]>,
+    text: Box<str>,
+    le_at: u32,
+}
+
+impl Labels {
+    /// Label values for a series of `family`.
+    ///
+    /// # Errors
+    /// [`Error::LabelCount`] if there are not as many values as the family has label names.
+    ///
+    /// ```
+    /// use tallymark_model::{Family, Kind, Labels};
+    /// let family = Family::builder(Kind::Counter, "hits", "Hits.").label_names(["path", "code"]).build().unwrap();
+    /// let labels = Labels::new(&family, &["/a\"b", "200"]).unwrap();
+    /// assert_eq!(labels.text(), r#"code="200",path="/a\"b""#);
+    /// ```
+    pub fn new<S: AsRef<str>>(family: &Family, values: &[S]) -> Result<Labels, Error> {
+        if values.len() != family.label_names().len() {
+            return Err(Error::LabelCount {
+                family: family.name().to_owned(),
+                expected: family.label_names().len(),
+                found: values.len(),
+            });
+        }
+        let mut text = String::new();
+        let mut le_at = None;
+        for &index in family.sorted_labels() {
+            let name = &family.label_names()[index];
+            if le_at.is_none() && &**name > "le" {
+                le_at = Some(text.len());
+            }
+            if !text.is_empty() {
+                text.push(',');
+            }
+            text.push_str(name);
+            text.push_str("=\"");
+            push_escaped(&mut text, values[index].as_ref());
+            text.push('"');
+        }
+        let le_at = le_at.unwrap_or(text.len());
+        Ok(Labels {
+            values: values.iter().map(|value| value.as_ref().into()).collect(),
+            // CAST: a label text of 4 GiB cannot be had in a process that still counts; the split is then at the end.
+            le_at: u32::try_from(le_at).unwrap_or(u32::MAX),
+            text: text.into(),
+        })
+    }
+
+    /// The values, in the order of the family's label names.
+    pub fn values(&self) -> &[Box<str>] {
+        &self.values
+    }
+
+    /// `name="value"` pairs joined by commas, sorted by name, values escaped, names as they are: what stands between
+    /// the braces where every label name is a legacy one.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// [`text`](Self::text), cut where a label `le` belongs: the first part has no trailing comma, the second, if not
+    /// empty, starts with the comma or with a name.
+    pub fn around_le(&self) -> (&str, &str) {
+        self.text.split_at((self.le_at as usize).min(self.text.len()))
+    }
+}
+
+/// Appends a label value: backslash, line feed and double quote escaped, as every text format has it.
+pub(crate) fn push_escaped(text: &mut String, value: &str) {
+    let mut rest = value;
+    while let Some(at) = rest.find(['\\', '\n', '"']) {
+        text.push_str(&rest[..at]);
+        text.push_str(match rest.as_bytes()[at] {
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            _ => "\\\"",
+        });
+        rest = &rest[at + 1..];
+    }
+    text.push_str(rest);
+}
