@@ -48,6 +48,12 @@ impl Family {
         }
     }
 
+    /// The same family with fewer bounds: those that several layouts of one histogram share.
+    pub fn with_bounds(&self, bounds: &[f64]) -> Family {
+        let le = bounds.iter().map(|bound| number::format(*bound).into()).collect();
+        Family { bounds: bounds.into(), le, ..self.clone() }
+    }
+
     /// A family as a custom collector describes it: nothing is checked or appended, as the official client does.
     pub fn described(kind: Kind, name: &str, help: &str, unit: &str) -> Family {
         Family {
@@ -221,27 +227,27 @@ impl FamilyBuilder {
     /// # Errors
     /// What [`Error`] lists for names, labels, units, bounds and states.
     pub fn build(self) -> Result<Family, Error> {
+        // The order of the checks is the official client's: of two mistakes both name the same one.
+        let (mut bounds, mut states) = (Vec::new(), Vec::new());
+        match self.kind {
+            Kind::Histogram => bounds = checked_bounds(self.bounds.as_deref().unwrap_or(&crate::DEFAULT_BOUNDS))?,
+            Kind::StateSet if self.label_names.contains(&self.name) => {
+                return Err(Error::OverlappingLabels { kind: "Enum", name: self.name });
+            }
+            Kind::StateSet if self.states.is_empty() => return Err(Error::NoStates(self.name)),
+            Kind::StateSet => states = self.states.clone(),
+            _ => {}
+        }
         let name = self.full_name()?;
-        name::check_metric(&name, self.legacy)?;
         for label in &self.label_names {
             name::check_label(label, self.legacy)?;
             if Some(&**label) == self.kind.reserved_label() {
                 return Err(Error::ReservedLabelName(label.clone()));
             }
         }
-        let (mut bounds, mut states) = (Vec::new(), Vec::new());
-        match self.kind {
-            Kind::Histogram => bounds = checked_bounds(self.bounds.as_deref().unwrap_or(&crate::DEFAULT_BOUNDS))?,
-            Kind::StateSet => {
-                if self.states.is_empty() {
-                    return Err(Error::NoStates(name));
-                }
-                if self.label_names.contains(&name) {
-                    return Err(Error::OverlappingLabels { kind: "Enum", name });
-                }
-                states = self.states;
-            }
-            _ => {}
+        name::check_metric(&name, self.legacy)?;
+        if self.kind == Kind::StateSet && self.label_names.contains(&name) {
+            return Err(Error::OverlappingLabels { kind: "Enum", name });
         }
         let mut sorted: Vec<usize> = (0..self.label_names.len()).collect();
         sorted.sort_by(|a, b| self.label_names[*a].cmp(&self.label_names[*b]));
@@ -282,10 +288,10 @@ impl FamilyBuilder {
             }
         }
         name.push_str(&self.name);
-        if self.kind == Kind::Counter {
-            if let Some(stem) = name.strip_suffix("_total") {
-                name.truncate(stem.len());
-            }
+        if self.kind == Kind::Counter
+            && let Some(stem) = name.strip_suffix("_total")
+        {
+            name.truncate(stem.len());
         }
         if !self.unit.is_empty() {
             if !name.ends_with(&format!("_{}", self.unit)) {

@@ -1,6 +1,6 @@
 //! The label values of one series, and the part of its lines that never changes.
 
-use crate::{Error, Family};
+use crate::{Error, Family, escape::push_escaped};
 
 /// The label values of one series, in the order of the family's label names.
 ///
@@ -10,7 +10,7 @@ use crate::{Error, Family};
 pub struct Labels {
     values: Box<[Box<str>]>,
     text: Box<str>,
-    le_at: u32,
+    le_at: usize,
 }
 
 impl Labels {
@@ -49,12 +49,7 @@ impl Labels {
             text.push('"');
         }
         let le_at = le_at.unwrap_or(text.len());
-        Ok(Labels {
-            values: values.iter().map(|value| value.as_ref().into()).collect(),
-            // CAST: a label text of 4 GiB cannot be had in a process that still counts; the split is then at the end.
-            le_at: u32::try_from(le_at).unwrap_or(u32::MAX),
-            text: text.into(),
-        })
+        Ok(Labels { values: values.iter().map(|value| value.as_ref().into()).collect(), le_at, text: text.into() })
     }
 
     /// The values, in the order of the family's label names.
@@ -71,21 +66,6 @@ impl Labels {
     /// [`text`](Self::text), cut where a label `le` belongs: the first part has no trailing comma, the second, if not
     /// empty, starts with the comma or with a name.
     pub fn around_le(&self) -> (&str, &str) {
-        self.text.split_at((self.le_at as usize).min(self.text.len()))
+        self.text.split_at(self.le_at)
     }
-}
-
-/// Appends a label value: backslash, line feed and double quote escaped, as every text format has it.
-pub(crate) fn push_escaped(text: &mut String, value: &str) {
-    let mut rest = value;
-    while let Some(at) = rest.find(['\\', '\n', '"']) {
-        text.push_str(&rest[..at]);
-        text.push_str(match rest.as_bytes()[at] {
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            _ => "\\\"",
-        });
-        rest = &rest[at + 1..];
-    }
-    text.push_str(rest);
 }

@@ -10,11 +10,13 @@
 
 pub mod encode;
 mod error;
+mod escape;
 mod exemplar;
 mod family;
 mod histogram;
 mod kind;
 mod label;
+mod line;
 pub mod name;
 pub mod number;
 mod sample;
@@ -26,5 +28,6 @@ pub use family::{Family, FamilyBuilder};
 pub use histogram::{DEFAULT_BOUNDS, checked_bounds};
 pub use kind::{GaugeMode, Kind};
 pub use label::Labels;
+pub use name::Escaping;
 pub use sample::{Sample, Timestamp};
 pub use snapshot::{Body, FamilySnapshot, SeriesSnapshot, Snapshot, Value};

@@ -1,14 +1,54 @@
 //! A consistent read of families and their series: what stores and collectors make, and all that encoders see.
+//!
+//! A snapshot is values and nothing else: it knows neither the store it was read from nor the format it will have.
 
-use std::sync::Arc;
+use std::{borrow::Borrow, collections::HashSet, hash::BuildHasher, hash::Hash, sync::Arc};
 
-use crate::{Exemplar, Family, Labels, Sample};
+use crate::{
+    Exemplar, Family, Labels, Sample,
+    line::{Added, Line, created, for_each_line},
+};
 
 /// Families with their values, in the order in which they are written.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// The families.
     pub families: Vec<FamilySnapshot>,
+}
+
+impl Snapshot {
+    /// Keeps only the samples of these full names (`hits_total`, not `hits`), as `name[]` in a scrape's query asks.
+    ///
+    /// Families left without samples are dropped, the others lose their unit, as the official client does.
+    ///
+    /// ```
+    /// # use std::{collections::HashSet, sync::Arc};
+    /// # use tallymark_model::{Body, Family, FamilySnapshot, Kind, SeriesSnapshot, Snapshot, Value};
+    /// let family = Family::builder(Kind::Summary, "latency", "Seconds.").unit("seconds").build()?;
+    /// let value = Value::Summary { count: 2, sum: 0.5 };
+    /// let series = SeriesSnapshot { labels: Arc::new(family.labels::<&str>(&[])?), pid: None, value, created: None };
+    /// let family = FamilySnapshot { family: Arc::new(family), body: Body::Series(vec![series]) };
+    /// let left = Snapshot { families: vec![family] }.restrict(&HashSet::from(["latency_seconds_sum"]));
+    /// assert_eq!(left.families[0].samples().len(), 1);
+    /// # Ok::<(), tallymark_model::Error>(())
+    /// ```
+    pub fn restrict<S, H>(self, names: &HashSet<S, H>) -> Snapshot
+    where
+        S: Borrow<str> + Eq + Hash,
+        H: BuildHasher,
+    {
+        let families = self.families.into_iter().filter_map(|snapshot| {
+            let mut samples = match snapshot.body {
+                Body::Samples(samples) => samples,
+                Body::Series(_) => snapshot.samples(),
+            };
+            samples.retain(|sample| names.contains(&*sample.name));
+            let (family, body) = (&snapshot.family, Body::Samples(samples));
+            let family = Family::described(family.kind(), family.name(), family.help(), "");
+            (!body.is_empty()).then(|| FamilySnapshot { family: Arc::new(family), body })
+        });
+        Snapshot { families: families.collect() }
+    }
 }
 
 /// One family with the values of its series.
@@ -20,6 +60,74 @@ pub struct FamilySnapshot {
     pub body: Body,
 }
 
+impl FamilySnapshot {
+    /// The family's samples with their full names, in the order in which the official client gives them.
+    ///
+    /// This is for those who look at single values: tests, bridges, `collect()`. Encoders write native series without
+    /// making samples of them.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use tallymark_model::{Body, Family, FamilySnapshot, Kind, SeriesSnapshot, Value};
+    /// let family = Family::builder(Kind::Counter, "hits", "Hits.").label_names(["path"]).build()?;
+    /// let series = SeriesSnapshot {
+    ///     labels: Arc::new(family.labels(&["/"])?),
+    ///     pid: None,
+    ///     value: Value::Counter { total: 3.0, exemplar: None },
+    ///     created: None,
+    /// };
+    /// let snapshot = FamilySnapshot { family: Arc::new(family), body: Body::Series(vec![series]) };
+    /// let samples = snapshot.samples();
+    /// assert_eq!((&*samples[0].name, samples[0].value), ("hits_total", 3.0));
+    /// assert_eq!(samples[0].labels, [("path".to_owned(), "/".to_owned())]);
+    /// # Ok::<(), tallymark_model::Error>(())
+    /// ```
+    pub fn samples(&self) -> Vec<Sample> {
+        match &self.body {
+            Body::Samples(samples) => samples.clone(),
+            Body::Series(series) => {
+                let mut samples = Vec::new();
+                for series in series {
+                    for_each_line(&self.family, series, |line| samples.push(self.sample(series, line)));
+                    samples.extend(created(series).map(|line| self.sample(series, line)));
+                }
+                samples
+            }
+        }
+    }
+
+    fn sample(&self, series: &SeriesSnapshot, line: Line<'_>) -> Sample {
+        let mut labels = Vec::new();
+        for (name, value) in self.family.label_names().iter().zip(series.labels.values()) {
+            put(&mut labels, name, value);
+        }
+        match line.added {
+            Added::Nothing => {}
+            Added::Le(bound) => put(&mut labels, "le", bound),
+            Added::State(state) => put(&mut labels, self.family.name(), state),
+            Added::Pairs(pairs) => pairs.iter().for_each(|(name, value)| put(&mut labels, name, value)),
+        }
+        if let Some(pid) = series.pid {
+            put(&mut labels, "pid", &pid.to_string());
+        }
+        Sample {
+            name: format!("{}{}", self.family.name(), line.suffix),
+            labels,
+            value: line.value,
+            timestamp: None,
+            exemplar: line.exemplar.cloned(),
+        }
+    }
+}
+
+/// Adds a label, or replaces the value of the one that has the name, as a Python dict does.
+fn put(labels: &mut Vec<(String, String)>, name: &str, value: &str) {
+    match labels.iter_mut().find(|(known, _)| known == name) {
+        Some(label) => label.1 = value.to_owned(),
+        None => labels.push((name.to_owned(), value.to_owned())),
+    }
+}
+
 /// The values of a family, as its series hold them or as a custom collector gave them.
 #[derive(Debug, Clone)]
 pub enum Body {
@@ -27,6 +135,16 @@ pub enum Body {
     Series(Vec<SeriesSnapshot>),
     /// Samples of a custom collector, in its order.
     Samples(Vec<Sample>),
+}
+
+impl Body {
+    /// Whether there is nothing to write but the family's metadata.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Body::Series(series) => series.is_empty(),
+            Body::Samples(samples) => samples.is_empty(),
+        }
+    }
 }
 
 /// One series with its value.
@@ -74,4 +192,102 @@ pub enum Value {
     Info(Vec<(String, String)>),
     /// The index of the state that holds, among the family's states.
     StateSet(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FamilyBuilder, Kind};
+
+    /// One series of the family, with every label value `v`.
+    fn one(family: FamilyBuilder, value: Value, created: Option<f64>, pid: Option<u32>) -> FamilySnapshot {
+        let family = family.build().unwrap();
+        let labels = family.labels(&vec!["v"; family.label_names().len()]).unwrap();
+        let series = SeriesSnapshot { labels: Arc::new(labels), pid, value, created };
+        FamilySnapshot { family: Arc::new(family), body: Body::Series(vec![series]) }
+    }
+
+    /// `name{labels} value`, labels in their order.
+    fn shown(snapshot: &FamilySnapshot) -> Vec<String> {
+        let labels = |sample: &Sample| {
+            let pairs: Vec<String> = sample.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            pairs.join(",")
+        };
+        snapshot.samples().iter().map(|s| format!("{}{{{}}} {}", s.name, labels(s), s.value)).collect()
+    }
+
+    fn histogram(bounds: &[f64]) -> FamilySnapshot {
+        let family = Family::builder(Kind::Histogram, "h", "").bounds(bounds).label_names(["z"]);
+        let value = Value::Histogram { counts: [1, 0, 2].into(), sum: 9.0, exemplars: Vec::new() };
+        one(family, value, Some(7.5), None)
+    }
+
+    #[test]
+    fn a_histogram_counts_up_and_ends_with_count_sum_and_created() {
+        assert_eq!(
+            shown(&histogram(&[1.0, 2.0])),
+            [
+                "h_bucket{z=v,le=1.0} 1",
+                "h_bucket{z=v,le=2.0} 1",
+                "h_bucket{z=v,le=+Inf} 3",
+                "h_count{z=v} 3",
+                "h_sum{z=v} 9",
+                "h_created{z=v} 7.5",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_histogram_with_a_negative_bound_has_no_sum() {
+        let lines = shown(&histogram(&[-1.0, 2.0]));
+
+        assert_eq!(lines[3..], ["h_count{z=v} 3", "h_created{z=v} 7.5"]);
+    }
+
+    #[test]
+    fn every_other_type_has_the_samples_of_the_official_client() {
+        let states = || Family::builder(Kind::StateSet, "s", "").states(["on", "off"]).label_names(["z"]);
+        let info = || Family::builder(Kind::Info, "i", "").label_names(["z"]);
+        let pairs = vec![("b".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())];
+        for (snapshot, samples) in [
+            (
+                one(
+                    Family::builder(Kind::Counter, "c_total", ""),
+                    Value::Counter { total: 2.0, exemplar: None },
+                    Some(1.0),
+                    None,
+                ),
+                vec!["c_total{} 2", "c_created{} 1"],
+            ),
+            (one(Family::builder(Kind::Gauge, "g", ""), Value::Gauge(2.0), Some(1.0), None), vec!["g{} 2"]),
+            (
+                one(Family::builder(Kind::Summary, "s", ""), Value::Summary { count: 1, sum: 2.0 }, Some(3.0), None),
+                vec!["s_count{} 1", "s_sum{} 2", "s_created{} 3"],
+            ),
+            (one(info(), Value::Info(pairs), Some(1.0), None), vec!["i_info{z=v,b=1,a=2} 1"]),
+            (one(states(), Value::StateSet(1), Some(1.0), None), vec!["s{z=v,s=on} 0", "s{z=v,s=off} 1"]),
+        ] {
+            assert_eq!(shown(&snapshot), samples);
+        }
+    }
+
+    #[test]
+    fn a_pid_takes_the_place_of_a_label_of_that_name() {
+        let gauge = |labels: [&str; 2]| Family::builder(Kind::Gauge, "g", "").label_names(labels);
+
+        assert_eq!(shown(&one(gauge(["a", "b"]), Value::Gauge(1.0), None, Some(42))), ["g{a=v,b=v,pid=42} 1"]);
+        assert_eq!(shown(&one(gauge(["pid", "b"]), Value::Gauge(1.0), None, Some(42))), ["g{pid=42,b=v} 1"]);
+    }
+
+    #[test]
+    fn a_restricted_snapshot_keeps_full_names_and_drops_empty_families() {
+        let gauge = Family::builder(Kind::Gauge, "g", "").unit("bytes");
+        let snapshot = Snapshot { families: vec![one(gauge, Value::Gauge(1.0), None, None), histogram(&[1.0, 2.0])] };
+        let both = snapshot.clone().restrict(&HashSet::from(["h_sum".to_owned(), "g_bytes".to_owned()]));
+        let none = snapshot.restrict(&HashSet::from(["h"]));
+
+        assert_eq!(both.families.iter().flat_map(shown).collect::<Vec<_>>(), ["g_bytes{} 1", "h_sum{z=v} 9"]);
+        assert_eq!(both.families[0].family.unit(), "");
+        assert!(none.families.is_empty());
+    }
 }

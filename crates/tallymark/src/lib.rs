@@ -1,1 +1,42 @@
-//! Placeholder.
+//! Prometheus metrics that add up across processes.
+//!
+//! ```
+//! use tallymark::Registry;
+//!
+//! let registry = Registry::open("memory:")?; // or file:/run/app/metrics.tally, shared by every process of the host
+//! let requests = registry.counter("requests", "Requests answered.").label_names(["method"]).register()?;
+//! requests.with(&["GET"])?.inc();
+//!
+//! let text = registry.text();
+//! assert!(text.contains("requests_total{method=\"GET\"} 1.0\n"));
+//! # Ok::<(), tallymark::Error>(())
+//! ```
+//!
+//! The way of an update: a handle ([`Counter`], [`Gauge`], [`Histogram`], …) holds its [`Series`]; the series' block of
+//! words, on the heap or in a mapped file, is changed by atomics (`tallymark_cells::Block`). That is all: no lock, no
+//! I/O.
+//!
+//! The way of a scrape: [`gather`] reads the families' series and their [`Store`], adds up what the processes hold
+//! (`merge`), and gives a [`model::Snapshot`], which [`model::encode`] writes.
+
+mod clock;
+mod error;
+mod family;
+mod gather;
+mod merge;
+pub mod metric;
+mod record;
+mod registry;
+mod series;
+mod store;
+
+pub use tallymark_cells::fork;
+pub use tallymark_model as model;
+
+pub use error::Error;
+pub use family::{AnyFamily, Family};
+pub use gather::{Gathered, gather};
+pub use metric::{Counter, Gauge, Histogram, Info, StateSet, Summary};
+pub use registry::{Definition, Registry};
+pub use series::Series;
+pub use store::{FileStore, Store};

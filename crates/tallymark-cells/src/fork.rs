@@ -1,0 +1,100 @@
+//! What `fork()` changes: the child must not count in its parent's cells, nor find a lock held by a thread it lacks.
+//!
+//! [`generation`] is one relaxed load, made by every update; an [`Attachment`](crate::Attachment) of an older
+//! generation is renewed before it is used. [`gate`] is the one lock under which anything but a cell changes: it is
+//! taken before a fork and given back after it on both sides, so a child never inherits a half-made change. Nothing
+//! that can call back into the application runs under it.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::time::Duration;
+
+static GENERATION: AtomicU32 = AtomicU32::new(1);
+static GATE: AtomicBool = AtomicBool::new(false);
+/// Descriptors that a child closes: they carry locks, or listen, for this process only.
+static CLOSE_IN_CHILD: [AtomicI32; 64] = [const { AtomicI32::new(-1) }; 64];
+
+/// How many forks lie between the first process and this one, plus one.
+#[inline]
+pub fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
+/// Takes the process's structure lock: series, tables and slots change under it only.
+///
+/// Held for microseconds, or for as long as a bounded wait for the file's lock takes. Not re-entrant.
+pub fn gate() -> Gate {
+    register();
+    let mut tries = 0u32;
+    // Acquire: pairs with the release in `Gate::drop`.
+    while GATE.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        tries += 1;
+        match tries {
+            0..64 => std::hint::spin_loop(),
+            64..256 => std::thread::yield_now(),
+            _ => std::thread::sleep(Duration::from_micros(50)),
+        }
+    }
+    Gate(())
+}
+
+/// The structure lock, held.
+pub struct Gate(());
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        GATE.store(false, Ordering::Release);
+    }
+}
+
+/// Has every child of this process close `descriptor` as its first act. Up to 64 at a time; more are left open, which
+/// costs no more than a late notice that this process has ended.
+pub fn close_in_child(descriptor: i32) {
+    register();
+    for slot in &CLOSE_IN_CHILD {
+        if slot.compare_exchange(-1, descriptor, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            return;
+        }
+    }
+}
+
+/// Takes back [`close_in_child`], before the descriptor is closed here.
+pub fn keep_in_child(descriptor: i32) {
+    for slot in &CLOSE_IN_CHILD {
+        if slot.compare_exchange(descriptor, -1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            return;
+        }
+    }
+}
+
+fn register() {
+    static REGISTERED: Once = Once::new();
+    REGISTERED.call_once(|| {
+        // SAFETY: the three handlers are `extern "C"` functions without arguments that live as long as the program (a
+        // Python extension module is never unloaded) and touch nothing but the atomics of this file; the child's calls
+        // only `close`, which is async-signal-safe.
+        let failed = unsafe { libc::pthread_atfork(Some(before), Some(after_in_parent), Some(after_in_child)) };
+        assert_eq!(failed, 0, "pthread_atfork: out of memory while starting");
+    });
+}
+
+extern "C" fn before() {
+    std::mem::forget(gate());
+}
+
+extern "C" fn after_in_parent() {
+    drop(Gate(()));
+}
+
+extern "C" fn after_in_child() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+    for slot in &CLOSE_IN_CHILD {
+        let descriptor = slot.swap(-1, Ordering::Relaxed);
+        if descriptor >= 0 {
+            // SAFETY: the descriptor was inherited from the parent, where its owner registered it and still has it; in
+            // this process nobody has used it yet, and its owner looks at the generation before it does.
+            unsafe { libc::close(descriptor) };
+        }
+    }
+    drop(Gate(()));
+}

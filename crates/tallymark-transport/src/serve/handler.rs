@@ -1,0 +1,258 @@
+//! One request and its answer: what is asked for, and who is asked.
+//!
+//! A scrape runs on a thread that may block, since a source may wait (for Python's lock, for a database), and at most so
+//! many run at once. Whatever a source does, the answer is a response: an error or a panic is a 500 with its text, one
+//! scrape too many a 503. Sockets, timeouts and connections are not known here.
+
+use std::any::Any;
+use std::error::Error;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use hyper::http::HeaderValue;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use tallymark_model::Snapshot;
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
+
+use super::{Exposition, Options};
+
+/// Why a source has no snapshot; its text is what the scraper reads.
+pub type SourceError = Box<dyn Error + Send + Sync>;
+
+/// Where a server's metrics come from: a store, a registry, or a function.
+///
+/// ```
+/// use tallymark_model::Snapshot;
+/// use tallymark_transport::Source;
+///
+/// let nothing = |_names: &[String]| Ok(Snapshot::default());
+/// assert!(nothing.snapshot(&[]).unwrap().families.is_empty());
+/// ```
+pub trait Source: Send + Sync + 'static {
+    /// Takes a snapshot, of `names` only unless there are none.
+    ///
+    /// Called on a thread that may block, for several scrapes at once if several clients ask.
+    ///
+    /// # Errors
+    /// Whatever keeps the whole scrape from being answered. The scraper sees its text with status 500.
+    fn snapshot(&self, names: &[String]) -> Result<Snapshot, SourceError>;
+}
+
+impl<F> Source for F
+where
+    F: Fn(&[String]) -> Result<Snapshot, SourceError> + Send + Sync + 'static,
+{
+    fn snapshot(&self, names: &[String]) -> Result<Snapshot, SourceError> {
+        self(names)
+    }
+}
+
+/// The names that a query string restricts a scrape to (`name[]=…`, repeated), empty ones left out.
+///
+/// ```
+/// let names = tallymark_transport::serve::requested_names("name[]=up&name%5B%5D=http_requests_total&x=1");
+/// assert_eq!(names, ["up", "http_requests_total"]);
+/// ```
+pub fn requested_names(query: &str) -> Vec<String> {
+    form_urlencoded::parse(query.as_bytes())
+        .filter(|(key, name)| key == "name[]" && !name.is_empty())
+        .map(|(_, name)| name.into_owned())
+        .collect()
+}
+
+/// The methods that are answered. The official client's server lists `OPTIONS,GET`.
+const METHODS: &str = "OPTIONS,GET,HEAD";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Answers requests from one source.
+pub(super) struct Handler {
+    source: Arc<dyn Source>,
+    compression: bool,
+    limit: usize,
+    scrapes: Arc<Semaphore>,
+}
+
+impl Handler {
+    pub(super) fn new(source: Arc<dyn Source>, options: &Options) -> Self {
+        let limit = options.max_scrapes.clamp(1, Semaphore::MAX_PERMITS);
+        Handler { source, compression: options.compression, limit, scrapes: Arc::new(Semaphore::new(limit)) }
+    }
+
+    /// The answer to a request, whose body must have been taken off.
+    pub(super) async fn answer(&self, request: &Request<()>) -> Response<Full<Bytes>> {
+        match *request.method() {
+            Method::GET => self.get(request).await,
+            Method::HEAD => without_body(self.get(request).await),
+            Method::OPTIONS => respond(StatusCode::OK, &[(ALLOW, METHODS)], Vec::new()),
+            ref other => {
+                let text = format!("405 Method Not Allowed: {other}; use GET, HEAD or OPTIONS\n");
+                respond(StatusCode::METHOD_NOT_ALLOWED, &[(ALLOW, METHODS), (CONTENT_TYPE, TEXT)], text.into())
+            }
+        }
+    }
+
+    async fn get(&self, request: &Request<()>) -> Response<Full<Bytes>> {
+        if request.uri().path() == "/favicon.ico" {
+            // Browsers ask for it beside the metrics; without this every look would be a second scrape.
+            return respond(StatusCode::OK, &[], Vec::new());
+        }
+        let Ok(permit) = self.scrapes.clone().try_acquire_owned() else {
+            let text = format!("{} scrapes are running already, which is the limit; ask again later\n", self.limit);
+            return respond(StatusCode::SERVICE_UNAVAILABLE, &[(CONTENT_TYPE, TEXT)], text.into());
+        };
+        let source = self.source.clone();
+        let names = request.uri().query().map(requested_names).unwrap_or_default();
+        let accept = joined(request.headers(), &ACCEPT);
+        let accept_encoding = joined(request.headers(), &ACCEPT_ENCODING);
+        let compression = self.compression;
+        let scrape = tokio::task::spawn_blocking(move || -> Result<Exposition, SourceError> {
+            // Held until the source is done, also when the client has long left: it is the threads that are counted.
+            let _permit = permit;
+            let snapshot = source.snapshot(&names)?;
+            Ok(Exposition::new(&snapshot, accept.as_deref(), accept_encoding.as_deref(), compression)?)
+        });
+        match scrape.await {
+            Ok(Ok(exposition)) => respond_with(exposition),
+            Ok(Err(error)) => failed(&error),
+            Err(panic) => failed(&panic_text(panic)),
+        }
+    }
+}
+
+fn respond_with(exposition: Exposition) -> Response<Full<Bytes>> {
+    let mut headers = vec![(CONTENT_TYPE, exposition.content_type.as_str())];
+    headers.extend(exposition.content_encoding.map(|coding| (CONTENT_ENCODING, coding)));
+    respond(StatusCode::OK, &headers, exposition.body)
+}
+
+fn failed(error: &(impl ToString + ?Sized)) -> Response<Full<Bytes>> {
+    let text = error.to_string() + "\n";
+    respond(StatusCode::INTERNAL_SERVER_ERROR, &[(CONTENT_TYPE, TEXT)], text.into())
+}
+
+fn respond(status: StatusCode, headers: &[(HeaderName, &str)], body: Vec<u8>) -> Response<Full<Bytes>> {
+    let length = HeaderValue::from(body.len());
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    for (name, value) in headers {
+        // Content types and codings are plain ASCII; one that is not would be a mistake of the model, not worth a 500.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response.headers_mut().insert(CONTENT_LENGTH, length);
+    response
+}
+
+/// The same headers, `Content-Length` among them, and nothing behind them.
+fn without_body(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    *response.body_mut() = Full::default();
+    response
+}
+
+/// A header that may come in several lines, as the one list that they are; lines that are not ASCII are left out.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let mut lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    let mut list = lines.next()?.to_owned();
+    for line in lines {
+        list.push(',');
+        list.push_str(line);
+    }
+    Some(list)
+}
+
+/// What a panic said, as far as it said it in words.
+fn panic_text(error: JoinError) -> String {
+    let said = |panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic.downcast_ref::<&str>().copied().unwrap_or("no reason given").to_owned(),
+    };
+    match error.try_into_panic() {
+        Ok(panic) => format!("the source of the metrics panicked: {}", said(panic)),
+        Err(_) => "the server is stopping".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    fn ask(source: impl Source, request: Request<()>) -> (StatusCode, HeaderMap, String) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let response = Handler::new(Arc::new(source), &Options::default()).answer(&request).await;
+            let (head, body) = response.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            (head.status, head.headers, String::from_utf8_lossy(&body).into_owned())
+        })
+    }
+
+    fn nothing(_: &[String]) -> Result<Snapshot, SourceError> {
+        Ok(Snapshot::default())
+    }
+
+    #[test]
+    fn a_name_is_decoded_wherever_it_stands() {
+        for (query, names) in [
+            ("", &[][..]),
+            ("name[]=a", &["a"]),
+            ("name%5B%5D=a&name[]=b", &["a", "b"]),
+            ("name[]=", &[]),
+            ("name=a&names[]=b", &[]),
+            ("name[]=a+b%2Bc", &["a b+c"]),
+            ("name[]=%C3%A9%FF", &["é\u{fffd}"]),
+            ("name[]=100%", &["100%"]),
+        ] {
+            assert_eq!(names, requested_names(query), "{query}");
+        }
+    }
+
+    #[test]
+    fn the_names_reach_the_source() {
+        let source = |names: &[String]| Err(names.join(" and ").into());
+        let request = Request::get("/any/path?name[]=a&name[]=b").body(()).unwrap();
+
+        let (status, headers, text) = ask(source, request);
+
+        assert_eq!((StatusCode::INTERNAL_SERVER_ERROR, "a and b\n"), (status, &*text));
+        assert_eq!(TEXT, headers[CONTENT_TYPE]);
+    }
+
+    #[test]
+    fn a_panic_is_an_answer() {
+        for (source, text) in [
+            ((|_: &[String]| panic!("no {}", "luck")) as fn(&[String]) -> _, "no luck"),
+            (|_| panic!("no luck"), "no luck"),
+            (|_| std::panic::panic_any(13), "no reason given"),
+        ] {
+            let (status, _, body) = ask(source, Request::get("/metrics").body(()).unwrap());
+
+            assert_eq!(StatusCode::INTERNAL_SERVER_ERROR, status);
+            assert_eq!(format!("the source of the metrics panicked: {text}\n"), body);
+        }
+    }
+
+    #[test]
+    fn a_method_that_is_not_served_gets_the_list_of_those_that_are() {
+        let (status, headers, text) = ask(nothing, Request::delete("/metrics").body(()).unwrap());
+
+        assert_eq!((StatusCode::METHOD_NOT_ALLOWED, METHODS), (status, headers[ALLOW].to_str().unwrap()));
+        assert_eq!("405 Method Not Allowed: DELETE; use GET, HEAD or OPTIONS\n", text);
+    }
+
+    #[test]
+    fn a_list_in_several_lines_is_one_list() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(None, joined(&headers, &ACCEPT));
+
+        headers.append(ACCEPT, HeaderValue::from_static("text/plain"));
+        headers.append(ACCEPT, HeaderValue::from_bytes(b"\xff").unwrap());
+        headers.append(ACCEPT, HeaderValue::from_static("*/*;q=0.1"));
+
+        assert_eq!(Some("text/plain,*/*;q=0.1"), joined(&headers, &ACCEPT).as_deref());
+    }
+}

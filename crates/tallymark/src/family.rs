@@ -1,0 +1,223 @@
+//! A family at work: its definition, its series in this process, and the store they count into.
+//!
+//! [`AnyFamily`] is what registries and language bindings hold; [`Family`] gives typed handles. Finding a series that
+//! exists takes no lock.
+
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tallymark_cells::{Keep, Shape, fork};
+use tallymark_model::{GaugeMode, Kind, Labels};
+
+use crate::metric::Handle;
+use crate::series::Series;
+use crate::store::Store;
+use crate::{Error, clock};
+
+/// What the series of a family share.
+pub(crate) struct Shared {
+    pub(crate) definition: Arc<tallymark_model::Family>,
+    store: Mutex<Store>,
+}
+
+impl Shared {
+    pub(crate) fn store(&self) -> Store {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        match self.definition.kind() {
+            Kind::Histogram | Kind::GaugeHistogram => Shape::Tally { counts: self.definition.bounds().len() },
+            Kind::Summary => Shape::Tally { counts: 1 },
+            Kind::StateSet => Shape::Gauge(Keep::Last),
+            Kind::Gauge => Shape::Gauge(match self.definition.mode() {
+                GaugeMode::Auto => Keep::LastSet,
+                GaugeMode::All => Keep::Each,
+                GaugeMode::Min => Keep::Min,
+                GaugeMode::Max => Keep::Max,
+                GaugeMode::Sum => Keep::Sum,
+                GaugeMode::MostRecent => Keep::Last,
+                _ => Keep::Nothing,
+            }),
+            Kind::Counter | Kind::Info | Kind::Unknown => Shape::Number,
+        }
+    }
+}
+
+/// A family of any type: its series, found and made by label values.
+pub struct AnyFamily {
+    shared: Arc<Shared>,
+    /// By label values; reading takes no lock, changes are made under the fork gate.
+    series: papaya::HashMap<ByValues, Arc<Series>>,
+    /// In order of creation; removed ones are dropped when they are met.
+    order: Mutex<Vec<Arc<Series>>>,
+}
+
+impl AnyFamily {
+    /// A family that counts into `store`. Registering it anywhere is the caller's business.
+    pub fn new(definition: tallymark_model::Family, store: Store) -> AnyFamily {
+        AnyFamily {
+            shared: Arc::new(Shared { definition: Arc::new(definition), store: Mutex::new(store) }),
+            series: papaya::HashMap::new(),
+            order: Mutex::default(),
+        }
+    }
+
+    /// The definition.
+    pub fn definition(&self) -> &Arc<tallymark_model::Family> {
+        &self.shared.definition
+    }
+
+    /// The series of these label values, made at the time `created` if it does not exist here yet.
+    ///
+    /// # Errors
+    /// [`Error::Definition`] if there are not as many values as label names.
+    pub fn series<S: AsRef<str>>(&self, values: &[S], created: impl FnOnce() -> f64) -> Result<Arc<Series>, Error> {
+        if let Some(series) = self.series.pin().get(&Values(values)) {
+            return Ok(Arc::clone(series));
+        }
+        let labels = self.definition().labels(values)?;
+        let created = created();
+        let (series, notice) = {
+            let _gate = fork::gate();
+            let table = self.series.pin();
+            if let Some(series) = table.get(&Values(values)) {
+                return Ok(Arc::clone(series));
+            }
+            let series = Arc::new(Series::new(Arc::clone(&self.shared), labels, created));
+            let notice = series.attach_gated();
+            table.insert(ByValues(Arc::clone(series.labels())), Arc::clone(&series));
+            self.lock_order().push(Arc::clone(&series));
+            (series, notice)
+        };
+        if let Some(notice) = notice {
+            log::warn!("{notice}");
+        }
+        Ok(series)
+    }
+
+    /// Removes the series whose label values `matches` accepts, in every process that shares the store: this process's
+    /// handles of them count nowhere from now on, those of others start a fresh series.
+    pub fn remove_if(&self, matches: impl Fn(&[Box<str>]) -> bool) {
+        let _gate = fork::gate();
+        self.lock_order().retain(|series| {
+            let removed = matches(series.labels().values());
+            if removed {
+                series.mark_removed();
+                self.series.pin().remove(&ByValues(Arc::clone(series.labels())));
+            }
+            !removed
+        });
+        if let Store::File(store) = self.shared.store() {
+            store.remove_matching(&self.shared, &matches);
+        }
+    }
+
+    /// Removes the series of exactly these label values, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Definition`] if there are not as many values as label names.
+    pub fn remove<S: AsRef<str>>(&self, values: &[S]) -> Result<(), Error> {
+        let labels = self.definition().labels(values)?;
+        self.remove_if(|known| known == labels.values());
+        Ok(())
+    }
+
+    /// The series that this process knows, in order of creation.
+    pub fn list(&self) -> Vec<Arc<Series>> {
+        let _gate = fork::gate();
+        self.lock_order().clone()
+    }
+
+    /// Moves the family to another store; what was counted so far on this process's heap is carried over.
+    pub fn use_store(&self, store: Store) {
+        let _gate = fork::gate();
+        *self.shared.store.lock().unwrap_or_else(PoisonError::into_inner) = store;
+        for series in self.lock_order().iter() {
+            series.attach_gated();
+        }
+    }
+
+    /// The store it counts into.
+    pub fn store(&self) -> Store {
+        self.shared.store()
+    }
+
+    fn lock_order(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Series>>> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A family with handles of one type.
+///
+/// ```
+/// let registry = tallymark::Registry::new();
+/// let hits = registry.counter("hits", "Page hits.").label_names(["path"]).register()?;
+/// hits.with(&["/"])?.inc();
+/// assert_eq!(registry.snapshot().families.len(), 1);
+/// # Ok::<(), tallymark::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Family<H> {
+    family: Arc<AnyFamily>,
+    handle: PhantomData<H>,
+}
+
+impl<H: Handle> Family<H> {
+    pub(crate) fn new(family: Arc<AnyFamily>) -> Family<H> {
+        Family { family, handle: PhantomData }
+    }
+
+    /// The handle for these label values; the same series for the same values, in every process of the store.
+    ///
+    /// # Errors
+    /// [`Error::Definition`] if there are not as many values as label names.
+    pub fn with<S: AsRef<str>>(&self, values: &[S]) -> Result<H, Error> {
+        Ok(H::new(self.family.series(values, clock::unix_seconds)?))
+    }
+
+    /// Removes a series, in every process that shares the store.
+    ///
+    /// # Errors
+    /// [`Error::Definition`] if there are not as many values as label names.
+    pub fn remove<S: AsRef<str>>(&self, values: &[S]) -> Result<(), Error> {
+        self.family.remove(values)
+    }
+
+    /// Removes every series.
+    pub fn clear(&self) {
+        self.family.remove_if(|_| true);
+    }
+}
+
+/// A key that is looked up by borrowed label values.
+struct ByValues(Arc<Labels>);
+
+struct Values<'a, S>(&'a [S]);
+
+impl Hash for ByValues {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Values(self.0.values()).hash(state);
+    }
+}
+
+impl<S: AsRef<str>> Hash for Values<'_, S> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.iter().for_each(|value| value.as_ref().hash(state));
+    }
+}
+
+impl PartialEq for ByValues {
+    fn eq(&self, other: &ByValues) -> bool {
+        self.0.values() == other.0.values()
+    }
+}
+
+impl Eq for ByValues {}
+
+impl<S: AsRef<str>> equivalent::Equivalent<ByValues> for Values<'_, S> {
+    fn equivalent(&self, key: &ByValues) -> bool {
+        self.0.len() == key.0.values().len() && self.0.iter().zip(key.0.values()).all(|(a, b)| a.as_ref() == &**b)
+    }
+}

@@ -1,0 +1,72 @@
+//! A scrape's first half: from families and stores to one snapshot.
+//!
+//! The numbers of a family are what its store holds, of all processes, and what this process has on its own heap: all
+//! of it in the memory store; in a shared one only what the store had no room for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tallymark_model::{Body, FamilySnapshot};
+
+use crate::merge::{self, StoreFamily};
+use crate::{AnyFamily, FileStore, Store};
+
+/// What [`gather`] found.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// The families that were asked for, in their order.
+    pub declared: Vec<FamilySnapshot>,
+    /// Families that the stores hold beside them, because only other processes declare them, and the stores' own
+    /// metrics.
+    pub undeclared: Vec<FamilySnapshot>,
+}
+
+/// Reads families, each store once.
+///
+/// `stores` are read even if no family counts into them, and what they hold beside the families is given too.
+/// `with_created` says whether series carry their time of creation.
+pub fn gather(families: &[Arc<AnyFamily>], stores: &[Store], with_created: bool) -> Gathered {
+    let mut readings: Vec<(Arc<FileStore>, HashMap<String, StoreFamily>)> = Vec::new();
+    let mut gathered = Gathered::default();
+    for family in families {
+        let local = merge::local(family);
+        let shared = match family.store() {
+            Store::File(store) => reading(&mut readings, &store).remove(family.definition().name()),
+            Store::Memory => None,
+        };
+        gathered.declared.push(match shared {
+            Some(mut shared) => {
+                shared.add_local(local);
+                shared.into_snapshot()
+            }
+            None => local,
+        });
+    }
+    for store in stores {
+        let Store::File(store) = store else { continue };
+        let mut rest: Vec<_> = reading(&mut readings, store).drain().map(|(_, family)| family).collect();
+        rest.sort_by_key(|family| family.ordinal);
+        gathered.undeclared.extend(rest.into_iter().map(StoreFamily::into_snapshot));
+        gathered.undeclared.extend(store.own_metrics());
+    }
+    if !with_created {
+        for family in gathered.declared.iter_mut().chain(&mut gathered.undeclared) {
+            if let Body::Series(series) = &mut family.body {
+                series.iter_mut().for_each(|series| series.created = None);
+            }
+        }
+    }
+    gathered
+}
+
+fn reading<'a>(
+    readings: &'a mut Vec<(Arc<FileStore>, HashMap<String, StoreFamily>)>,
+    store: &Arc<FileStore>,
+) -> &'a mut HashMap<String, StoreFamily> {
+    let known = readings.iter().position(|(known, _)| Arc::ptr_eq(known, store));
+    let index = known.unwrap_or_else(|| {
+        readings.push((Arc::clone(store), store.read()));
+        readings.len() - 1
+    });
+    &mut readings[index].1
+}

@@ -1,0 +1,365 @@
+//! Adding up: what several processes hold for a series, as one value.
+//!
+//! The rules are the table "Semantics every store shares": counters, summaries and histograms add; gauges go by their
+//! mode; infos, states and exemplars are the newest.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use tallymark_cells::file::{self, GaugeTotal, ProcessValue, Reading, Status, Total};
+use tallymark_cells::{Block, Shape};
+use tallymark_model::{Body, Exemplar, Family, FamilySnapshot, GaugeMode, Kind, Labels, SeriesSnapshot, Value};
+
+use crate::series::Note;
+use crate::{AnyFamily, record};
+
+/// A family as a store holds it, over every definition of its name and type.
+pub(crate) struct StoreFamily {
+    /// Its place among the store's families.
+    pub(crate) ordinal: u32,
+    /// Series by the definition that first brought their label names; histograms have the bounds that all share.
+    variants: Vec<(Arc<Family>, Vec<SeriesSnapshot>)>,
+    /// Whether two series can have the same labels.
+    has_twins: bool,
+}
+
+/// The file's descriptors, decoded: they never change, so a scrape decodes only the new ones.
+#[derive(Default)]
+pub(crate) struct Known {
+    families: Vec<Option<Arc<Family>>>,
+    series: Vec<Option<(u32, Arc<Labels>)>>,
+}
+
+/// The series that this process has on its own heap.
+pub(crate) fn local(family: &AnyFamily) -> FamilySnapshot {
+    let definition = family.definition();
+    let mut series = Vec::new();
+    for one in family.list() {
+        let Some((heap, notes)) = one.on_heap() else { continue };
+        series.push(SeriesSnapshot {
+            labels: Arc::clone(one.labels()),
+            pid: None,
+            value: heap_value(definition, heap.shape(), heap.block(), &notes),
+            created: has_created(definition).then(|| one.created()),
+        });
+    }
+    FamilySnapshot { family: Arc::clone(definition), body: Body::Series(series) }
+}
+
+fn has_created(family: &Family) -> bool {
+    matches!(family.kind(), Kind::Counter | Kind::Summary | Kind::Histogram)
+}
+
+fn heap_value(family: &Family, shape: Shape, block: Block<'_>, notes: &[Note]) -> Value {
+    let exemplars = || notes.iter().filter_map(|note| Some((note.part, record::decode_exemplar(&note.bytes)?)));
+    match (family.kind(), shape) {
+        (Kind::Info, _) => info(notes.first().map(|note| &*note.bytes)),
+        (Kind::StateSet, _) => Value::StateSet(state(family, block.gauge().0)),
+        (Kind::Summary, _) => {
+            let reading = block.tally();
+            Value::Summary { count: reading.counts[0], sum: reading.sum }
+        }
+        (_, Shape::Tally { .. }) => {
+            let reading = block.tally();
+            Value::Histogram { counts: reading.counts, sum: reading.sum, exemplars: in_order(exemplars()) }
+        }
+        (_, Shape::Gauge(_)) => Value::Gauge(block.gauge().0),
+        _ => {
+            let (whole, rest) = block.number();
+            Value::Counter { total: whole as f64 + rest, exemplar: exemplars().next().map(|(_, e)| Box::new(e)) }
+        }
+    }
+}
+
+fn info(bytes: Option<&[u8]>) -> Value {
+    Value::Info(bytes.and_then(record::decode_pairs).unwrap_or_default())
+}
+
+fn state(family: &Family, value: f64) -> usize {
+    // CAST: `as` saturates; a value that is no index of a state, from a damaged file, shows the last state.
+    (value as usize).min(family.states().len().saturating_sub(1))
+}
+
+fn in_order(exemplars: impl Iterator<Item = (u16, Exemplar)>) -> Vec<(usize, Exemplar)> {
+    let mut exemplars: Vec<_> = exemplars.map(|(part, exemplar)| (usize::from(part), exemplar)).collect();
+    exemplars.sort_by_key(|(part, _)| *part);
+    exemplars
+}
+
+/// What the file holds, by family name. Families of one name and type are one: their series stand together, and
+/// different bucket layouts are merged on the bounds they share.
+pub(crate) fn by_name(known: &mut Known, file: &file::Store, reading: Reading) -> HashMap<String, StoreFamily> {
+    learn(known, file);
+    let mut notes: HashMap<u32, Vec<Note>> = HashMap::new();
+    for image in reading.images {
+        let note = Note { part: image.part, stamp: image.stamp, bytes: image.bytes };
+        notes.entry(image.series).or_default().push(note);
+    }
+    let mut families = definitions(known);
+    for total in reading.series {
+        let Some(Some((family, labels))) = known.series.get(total.series as usize) else { continue };
+        let Some(Some(definition)) = known.families.get(*family as usize) else { continue };
+        let Some(family) = families.get_mut(definition.name()) else { continue };
+        let Some((target, series)) = family.variant(definition) else { continue };
+        let notes = notes.remove(&total.series).unwrap_or_default();
+        let created = has_created(definition).then_some(total.created);
+        let mut push = |pid, value| {
+            let value = onto_bounds(target, definition, value);
+            series.push(SeriesSnapshot { labels: Arc::clone(labels), pid, value, created });
+        };
+        match total.total {
+            Total::Gauge(gauge) if definition.kind() == Kind::Gauge => gauge_values(definition.mode(), gauge, push),
+            total => push(None, total_value(definition, total, &notes)),
+        }
+    }
+    families
+}
+
+/// The families by name, still without series.
+fn definitions(known: &Known) -> HashMap<String, StoreFamily> {
+    let mut families: HashMap<String, StoreFamily> = HashMap::new();
+    for (ordinal, definition) in known.families.iter().enumerate() {
+        let Some(definition) = definition else { continue };
+        let family = families.entry(definition.name().to_owned()).or_insert_with(|| StoreFamily {
+            // CAST: the file numbers families in 32 bits.
+            ordinal: ordinal as u32,
+            variants: Vec::new(),
+            has_twins: false,
+        });
+        family.admit(definition);
+    }
+    families
+}
+
+impl StoreFamily {
+    /// Makes room for series of `definition`, unless it is of another type than the first definition of the name.
+    fn admit(&mut self, definition: &Arc<Family>) {
+        let Some((first, _)) = self.variants.first() else {
+            self.variants.push((Arc::clone(definition), Vec::new()));
+            return;
+        };
+        if first.kind() != definition.kind() {
+            return;
+        }
+        let bounds: Vec<f64> =
+            first.bounds().iter().copied().filter(|bound| definition.bounds().contains(bound)).collect();
+        self.has_twins = true;
+        if self.variant(definition).is_none() {
+            self.variants.push((Arc::clone(definition), Vec::new()));
+        }
+        for (variant, _) in &mut self.variants {
+            if variant.bounds() != bounds {
+                *variant = Arc::new(variant.with_bounds(&bounds));
+            }
+        }
+    }
+
+    fn variant(&mut self, definition: &Family) -> Option<(&Arc<Family>, &mut Vec<SeriesSnapshot>)> {
+        self.variants
+            .iter_mut()
+            .find(|(known, _)| known.kind() == definition.kind() && known.label_names() == definition.label_names())
+            .map(|(known, series)| (&*known, series))
+    }
+
+    /// The family with its series; where the label names differ from series to series, as samples.
+    pub(crate) fn into_snapshot(mut self) -> FamilySnapshot {
+        if self.has_twins {
+            self.variants.iter_mut().for_each(|(_, series)| merge_twins(series));
+        }
+        let (definition, series) = self.variants.remove(0);
+        let first = FamilySnapshot { family: definition, body: Body::Series(series) };
+        if self.variants.iter().all(|(_, series)| series.is_empty()) {
+            return first;
+        }
+        let mut samples = first.samples();
+        for (family, series) in self.variants {
+            samples.extend(FamilySnapshot { family, body: Body::Series(series) }.samples());
+        }
+        FamilySnapshot { family: first.family, body: Body::Samples(samples) }
+    }
+
+    /// Adds what this process has on its own heap.
+    pub(crate) fn add_local(&mut self, local: FamilySnapshot) {
+        self.admit(&local.family);
+        let Body::Series(own) = local.body else { return };
+        let Some((target, series)) = self.variant(&local.family) else { return };
+        let grown = !own.is_empty();
+        for mut one in own {
+            one.value = onto_bounds(target, &local.family, one.value);
+            series.push(one);
+        }
+        self.has_twins |= grown;
+    }
+}
+
+/// Makes one series of those with the same labels: two definitions of one name with different buckets, or a file and a
+/// heap, may both have one.
+fn merge_twins(series: &mut Vec<SeriesSnapshot>) {
+    let mut seen: HashMap<(Vec<Box<str>>, Option<u32>), usize> = HashMap::new();
+    let mut merged: Vec<SeriesSnapshot> = Vec::new();
+    for one in series.drain(..) {
+        match seen.entry((one.labels.values().to_vec(), one.pid)) {
+            Entry::Occupied(twin) => {
+                let twin = &mut merged[*twin.get()];
+                add(&mut twin.value, one.value);
+                twin.created = twin.created.into_iter().chain(one.created).reduce(f64::min);
+            }
+            Entry::Vacant(place) => {
+                place.insert(merged.len());
+                merged.push(one);
+            }
+        }
+    }
+    *series = merged;
+}
+
+fn learn(known: &mut Known, file: &file::Store) {
+    // CAST: the file numbers families and series in 32 bits.
+    let new = file.descriptors(known.families.len() as u32, known.series.len() as u32);
+    known.families.extend(
+        new.families.into_iter().map(|family| record::decode_family(&family.key, &family.details).map(Arc::new)),
+    );
+    for series in new.series {
+        let labels = known.families.get(series.family as usize).and_then(Option::as_ref).and_then(|family| {
+            let values = record::decode_values(&series.key)?;
+            family.labels(&values).ok()
+        });
+        known.series.push(labels.map(|labels| (series.family, Arc::new(labels))));
+    }
+}
+
+fn total_value(family: &Family, total: Total, notes: &[Note]) -> Value {
+    let exemplars = || notes.iter().filter_map(|note| Some((note.part, record::decode_exemplar(&note.bytes)?)));
+    match (family.kind(), total) {
+        (Kind::Info, _) => info(notes.first().map(|note| &*note.bytes)),
+        (Kind::StateSet, Total::Gauge(gauge)) => {
+            Value::StateSet(state(family, newest(&gauge).map_or(0.0, |p| p.value)))
+        }
+        (Kind::Summary, Total::Tally { counts, sum }) => {
+            Value::Summary { count: counts.first().copied().unwrap_or_default(), sum: sum.value() }
+        }
+        (_, Total::Tally { counts, sum }) => {
+            Value::Histogram { counts, sum: sum.value(), exemplars: in_order(exemplars()) }
+        }
+        (_, Total::Number { whole, mut rest }) => {
+            // 2⁵³ and more are split, so that the exact sum sees both halves exactly.
+            rest.add((whole >> 32) as f64 * 4_294_967_296.0);
+            rest.add((whole & 0xffff_ffff) as f64);
+            Value::Counter { total: rest.value(), exemplar: exemplars().next().map(|(_, e)| Box::new(e)) }
+        }
+        (_, Total::Gauge(gauge)) => Value::Gauge(newest(&gauge).map_or(0.0, |process| process.value)),
+    }
+}
+
+/// The value that was set last, of ended processes too.
+fn newest(gauge: &GaugeTotal) -> Option<ProcessValue> {
+    gauge.processes.iter().chain(&gauge.kept).max_by_key(|process| process.stamp).copied()
+}
+
+/// A gauge's values by mode: one, or one per process with its id.
+fn gauge_values(mode: GaugeMode, gauge: GaugeTotal, mut push: impl FnMut(Option<u32>, Value)) {
+    let live = || gauge.processes.iter().filter(|process| process.live).copied();
+    let everyone = || gauge.processes.iter().chain(&gauge.kept).copied();
+    let numbers =
+        |values: &mut dyn Iterator<Item = ProcessValue>| values.map(|process| process.value).collect::<Vec<_>>();
+    let (live_values, all_values) = (numbers(&mut live()), numbers(&mut everyone()));
+    let one = match mode {
+        GaugeMode::All | GaugeMode::LiveAll => {
+            let mut seen = Vec::new();
+            let mut kept = gauge.kept.clone();
+            kept.sort_by_key(|process| std::cmp::Reverse(process.stamp));
+            for process in gauge.processes.iter().filter(|p| p.live || mode == GaugeMode::All).chain(&kept) {
+                if !seen.contains(&process.pid) {
+                    seen.push(process.pid);
+                    push(Some(process.pid), Value::Gauge(process.value));
+                }
+            }
+            return;
+        }
+        GaugeMode::Min => least(&all_values),
+        GaugeMode::LiveMin => least(&live_values),
+        GaugeMode::Max => greatest(&all_values),
+        GaugeMode::LiveMax => greatest(&live_values),
+        GaugeMode::Sum => Some(all_values.iter().sum()),
+        GaugeMode::LiveSum => Some(live_values.iter().sum()),
+        GaugeMode::MostRecent => newest(&gauge).map(|process| process.value),
+        GaugeMode::LiveMostRecent => live().max_by_key(|process| process.stamp).map(|process| process.value),
+        GaugeMode::Auto => match newest(&gauge) {
+            Some(process) if process.stamp != 0 => Some(process.value),
+            _ => Some(live_values.iter().sum()),
+        },
+    };
+    // A live mode without a live process has no value to show.
+    if let Some(value) = one {
+        push(None, Value::Gauge(value));
+    }
+}
+
+fn least(values: &[f64]) -> Option<f64> {
+    values.iter().copied().reduce(f64::min)
+}
+
+fn greatest(values: &[f64]) -> Option<f64> {
+    values.iter().copied().reduce(f64::max)
+}
+
+/// A histogram's counts on `target`'s bounds, all of which `source` has: cumulative counts agree there, so nothing is
+/// guessed. What lies between is counted in the next shared bucket, `+Inf` at the latest.
+fn onto_bounds(target: &Family, source: &Family, value: Value) -> Value {
+    let Value::Histogram { counts, sum, .. } = &value else { return value };
+    if target.bounds() == source.bounds() {
+        return value;
+    }
+    let mut onto = vec![0; target.bounds().len()];
+    for (bound, count) in source.bounds().iter().zip(counts) {
+        let index = target.bounds().partition_point(|known| known < bound);
+        // Every layout ends in +Inf, so the search ends at a bound.
+        onto[index] += count;
+    }
+    Value::Histogram { counts: onto.into(), sum: *sum, exemplars: Vec::new() }
+}
+
+fn add(total: &mut Value, more: Value) {
+    match (total, more) {
+        (Value::Counter { total, .. }, Value::Counter { total: more, .. }) => *total += more,
+        (Value::Summary { count, sum }, Value::Summary { count: more, sum: more_sum }) => {
+            *count += more;
+            *sum += more_sum;
+        }
+        (Value::Histogram { counts, sum, .. }, Value::Histogram { counts: more, sum: more_sum, .. }) => {
+            counts.iter_mut().zip(&more).for_each(|(count, more)| *count += more);
+            *sum += more_sum;
+        }
+        (total, more) => *total = more,
+    }
+}
+
+/// The store's metrics about itself.
+pub(crate) fn own_metrics(status: &Status) -> Vec<FamilySnapshot> {
+    let one = |kind, name, help, value| {
+        let family = Family::builder(kind, name, help).build().expect("a valid name");
+        let labels = family.labels::<&str>(&[]).expect("no labels");
+        let series = SeriesSnapshot { labels: Arc::new(labels), pid: None, value, created: None };
+        FamilySnapshot { family: Arc::new(family), body: Body::Series(vec![series]) }
+    };
+    let counter =
+        |name, help, total: u64| one(Kind::Counter, name, help, Value::Counter { total: total as f64, exemplar: None });
+    let gauge = |name, help, value: u64| one(Kind::Gauge, name, help, Value::Gauge(value as f64));
+    vec![
+        gauge("tallymark_live_processes", "Processes that have the file store open and count in it.", status.live),
+        counter("tallymark_folded_processes", "Ended processes whose numbers were added to the totals.", status.folded),
+        gauge("tallymark_file_bytes", "Size of the file store.", status.bytes),
+        counter(
+            "tallymark_unshared_series",
+            "Series that this process keeps in its own memory because the file store had no room.",
+            status.refused,
+        ),
+        counter("tallymark_damaged_records", "Records of the file store that cannot be read.", status.damaged),
+        counter(
+            "tallymark_file_replacements",
+            "Times the file was found deleted or replaced, and made anew.",
+            status.replaced,
+        ),
+    ]
+}

@@ -1,0 +1,56 @@
+//! Observations counted in buckets.
+
+use std::sync::Arc;
+
+use tallymark_model::{Error, Exemplar};
+
+use super::Timer;
+use crate::series::{Note, Series};
+use crate::{clock, record};
+
+/// Observations counted in buckets, with their sum: latencies, sizes.
+///
+/// Count, bucket and sum change as one: a scrape sees an observation wholly or not at all, and so it stays when the
+/// process is killed in the middle of it.
+#[derive(Clone)]
+pub struct Histogram {
+    pub(crate) series: Arc<Series>,
+}
+
+super::handle!(Histogram);
+
+impl Histogram {
+    /// Counts one observation in the first bucket whose bound is not below it. NaN is in no bucket and makes the sum
+    /// NaN.
+    #[inline]
+    pub fn observe(&self, amount: f64) {
+        let bucket = self.series.definition().bucket(amount);
+        self.series.cells().observe(bucket, amount);
+    }
+
+    /// Counts one observation and keeps `exemplar` as the most recent one of its bucket; its value is set to `amount`.
+    ///
+    /// # Errors
+    /// What [`Exemplar::check`] refuses; nothing has changed then.
+    pub fn observe_with_exemplar(&self, amount: f64, exemplar: Exemplar) -> Result<(), Error> {
+        Exemplar::check(exemplar.labels.iter().map(|(name, value)| (&**name, &**value)), false)?;
+        self.observe(amount);
+        if let Some(part) = self.series.definition().bucket(amount).and_then(|bucket| u16::try_from(bucket).ok()) {
+            let exemplar = Exemplar { value: amount, ..exemplar };
+            self.series.set_note(Note { part, stamp: clock::stamp(), bytes: record::encode_exemplar(&exemplar) });
+        }
+        Ok(())
+    }
+
+    /// Observes the seconds until the result is dropped.
+    pub fn start_timer(&self) -> Timer {
+        let histogram = self.clone();
+        Timer::new(move |seconds| histogram.observe(seconds))
+    }
+
+    /// What this process has counted, for tests and debugging: observations per bucket, and their sum.
+    pub fn local(&self) -> (Box<[u64]>, f64) {
+        let reading = self.series.cells().tally();
+        (reading.counts, reading.sum)
+    }
+}

@@ -1,0 +1,177 @@
+//! A series: one set of label values of a family, and where its numbers are.
+//!
+//! Handles ([`Counter`](crate::Counter), …) hold one. An update takes [`Series::cells`], one load and two checks; only
+//! where the block is missing or stale does it come to `reattach`, which asks the store. How the numbers of several
+//! processes become one is not known here.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tallymark_cells::{Attachment, Block, HeapBlock, fork};
+use tallymark_model::Labels;
+
+use crate::family::Shared;
+use crate::store::Store;
+
+/// One set of label values in a family.
+pub struct Series {
+    cells: Attachment,
+    shared: Arc<Shared>,
+    labels: Arc<Labels>,
+    created: AtomicU64,
+    removed: AtomicBool,
+    notes: Mutex<Vec<Note>>,
+}
+
+/// Bytes beside a series' numbers: an info's labels (part 0), or the exemplar of a counter or of bucket `part`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Note {
+    pub(crate) part: u16,
+    pub(crate) stamp: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Series {
+    pub(crate) fn new(shared: Arc<Shared>, labels: Labels, created: f64) -> Series {
+        Series {
+            cells: Attachment::default(),
+            shared,
+            labels: Arc::new(labels),
+            created: AtomicU64::new(created.to_bits()),
+            removed: AtomicBool::new(false),
+            notes: Mutex::default(),
+        }
+    }
+
+    /// The label values.
+    pub fn labels(&self) -> &Arc<Labels> {
+        &self.labels
+    }
+
+    /// The family's definition.
+    pub fn definition(&self) -> &Arc<tallymark_model::Family> {
+        &self.shared.definition
+    }
+
+    /// When the series was created, in seconds since the Unix epoch: in the store, as far as this process knows.
+    pub fn created(&self) -> f64 {
+        f64::from_bits(self.created.load(Ordering::Relaxed))
+    }
+
+    /// The words to update.
+    #[inline]
+    pub(crate) fn cells(&self) -> Block<'_> {
+        match self.cells.current() {
+            Some(block) => block,
+            None => self.reattach(),
+        }
+    }
+
+    /// Finds the series its block: at its creation, after a fork, a removal elsewhere, or a change of store. Never
+    /// fails: where the store has no room, the block is on this process's heap.
+    #[cold]
+    pub(crate) fn reattach(&self) -> Block<'_> {
+        let notice = {
+            let _gate = fork::gate();
+            if let Some(block) = self.cells.current() { return block } else { self.attach_gated() }
+        };
+        if let Some(notice) = notice {
+            log::warn!("{notice}");
+        }
+        self.cells.block().expect("attached just now")
+    }
+
+    /// The fork gate must be held. Gives back what is to be logged once it is not.
+    pub(crate) fn attach_gated(&self) -> Option<String> {
+        let mut notice = None;
+        if let (Store::File(store), false) = (self.shared.store(), self.is_removed()) {
+            let was_on_heap = self.cells.is_on_heap();
+            match store.attach(&self.cells, &self.shared, &self.labels, self.created()) {
+                Ok(created) => {
+                    self.created.store(created.to_bits(), Ordering::Relaxed);
+                    if was_on_heap {
+                        let block = self.cells.block().expect("attached just now");
+                        self.cells.heap_blocks().iter().for_each(|heap| heap.drain_into(block));
+                        self.lock_notes().iter().for_each(|note| store.write_note(&self.cells, note));
+                    }
+                    return None;
+                }
+                Err(refusal) => notice = refusal,
+            }
+        }
+        match self.cells.heap_blocks().last() {
+            Some(heap) if self.cells.is_on_heap() => {
+                heap.repair();
+                if matches!(self.shared.store(), Store::File(_)) {
+                    // The parent's scrape shows what the parent counted.
+                    heap.reset();
+                }
+                self.cells.renew();
+            }
+            _ => self.cells.point_at_heap(Arc::new(HeapBlock::new(self.shared.shape()))),
+        }
+        notice
+    }
+
+    /// Sets the bytes of `part`, here and in the store.
+    pub(crate) fn set_note(&self, note: Note) {
+        self.cells();
+        let _gate = fork::gate();
+        if let (Store::File(store), false) = (self.shared.store(), self.cells.is_on_heap()) {
+            store.write_note(&self.cells, &note);
+            return;
+        }
+        let mut notes = self.lock_notes();
+        match notes.iter_mut().find(|known| known.part == note.part) {
+            Some(known) => *known = note,
+            None => notes.push(note),
+        }
+    }
+
+    /// What this process keeps on its own heap: the numbers, if they are there, and the notes.
+    pub(crate) fn on_heap(&self) -> Option<(Arc<HeapBlock>, Vec<Note>)> {
+        let _gate = fork::gate();
+        if !self.cells.is_on_heap() {
+            return None;
+        }
+        let heap = self.cells.heap_blocks().pop()?;
+        let notes = self.lock_notes().clone();
+        Some((heap, notes))
+    }
+
+    /// Starts again at zero, in every process, with a new time of creation.
+    pub(crate) fn reset(&self, created: f64) {
+        let notice = {
+            let _gate = fork::gate();
+            self.created.store(created.to_bits(), Ordering::Relaxed);
+            self.lock_notes().clear();
+            match self.shared.store() {
+                Store::File(store) => {
+                    store.remove_matching(&self.shared, &|values| values == self.labels.values());
+                    self.attach_gated()
+                }
+                Store::Memory => {
+                    self.cells.heap_blocks().iter().for_each(|heap| heap.reset());
+                    None
+                }
+            }
+        };
+        if let Some(notice) = notice {
+            log::warn!("{notice}");
+        }
+    }
+
+    /// Whether it was removed from its family in this process: its updates go nowhere then.
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Relaxed)
+    }
+
+    /// The fork gate must be held.
+    pub(crate) fn mark_removed(&self) {
+        self.removed.store(true, Ordering::Relaxed);
+    }
+
+    fn lock_notes(&self) -> std::sync::MutexGuard<'_, Vec<Note>> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,94 @@
+//! The file store: binds families and series to the words of a file that every process of the host maps.
+//!
+//! What the file looks like, and how processes share it, is `tallymark_cells::file`'s business; this file turns
+//! definitions and label values into the bytes it keeps, and its readings back into families.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tallymark_cells::{Attachment, file, fork};
+use tallymark_model::{FamilySnapshot, Labels};
+
+use crate::family::Shared;
+use crate::merge::{self, StoreFamily};
+use crate::series::Note;
+use crate::{Error, record};
+
+/// A file of words, shared by every process of the host that opens it.
+pub struct FileStore {
+    file: file::Store,
+    known: Mutex<(u32, Arc<Mutex<merge::Known>>)>,
+}
+
+impl FileStore {
+    /// Opens the file at `path`, or makes it.
+    ///
+    /// # Errors
+    /// [`Error::File`], naming the path, what was found and what to do; the file is left untouched then.
+    pub fn open(path: &Path) -> Result<FileStore, Error> {
+        Ok(FileStore { file: file::Store::open(path)?, known: Mutex::new((0, Arc::default())) })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// See [`Store::leave`](crate::Store::leave).
+    pub fn leave(&self) {
+        let _gate = fork::gate();
+        self.file.leave();
+    }
+
+    /// Points `cells` at a block of the file, and gives the time the series was created there. The fork gate must be
+    /// held. `Err` where the file has no room, with what is to be logged, if that is news.
+    pub(crate) fn attach(
+        &self,
+        cells: &Attachment,
+        shared: &Shared,
+        labels: &Labels,
+        created: f64,
+    ) -> Result<f64, Option<String>> {
+        let definition = &shared.definition;
+        let family = file::FamilyBytes {
+            key: &record::encode_family_key(definition),
+            details: &record::encode_family_details(definition),
+        };
+        self.file.attach(cells, family, &record::encode_values(labels.values()), shared.shape(), created)
+    }
+
+    /// The fork gate must be held.
+    pub(crate) fn write_note(&self, cells: &Attachment, note: &Note) {
+        self.file.write_image(cells, note.part, note.stamp, &note.bytes);
+    }
+
+    /// Removes series of the family, also those that this process never met. The fork gate must be held.
+    pub(crate) fn remove_matching(&self, shared: &Shared, matches: &dyn Fn(&[Box<str>]) -> bool) {
+        self.file.remove(&record::encode_family_key(&shared.definition), &|key| {
+            let values = record::decode_values(key).unwrap_or_default();
+            matches(&values.into_iter().map(String::into_boxed_str).collect::<Vec<_>>())
+        });
+    }
+
+    /// What the file holds of every family, by name. Folds the shards of ended processes first.
+    pub(crate) fn read(&self) -> HashMap<String, StoreFamily> {
+        let known = {
+            // A child starts with an empty table: a thread of its parent may have been filling the old one.
+            let _gate = fork::gate();
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.0 != fork::generation() {
+                *known = (fork::generation(), Arc::default());
+            }
+            Arc::clone(&known.1)
+        };
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let reading = self.file.read();
+        merge::by_name(&mut known, &self.file, reading)
+    }
+
+    /// The store's metrics about itself.
+    pub(crate) fn own_metrics(&self) -> Vec<FamilySnapshot> {
+        merge::own_metrics(&self.file.status())
+    }
+}

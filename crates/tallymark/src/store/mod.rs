@@ -1,0 +1,76 @@
+//! Where series live, chosen by URL.
+//!
+//! Every store is words in memory: of this process ([`Store::Memory`]), or of a file that every process of the host
+//! maps ([`FileStore`]). No store does I/O in an update.
+
+mod file;
+
+use std::sync::Arc;
+
+pub use file::FileStore;
+
+use crate::Error;
+
+/// A store, open. Cheap to clone.
+#[derive(Clone, Default)]
+pub enum Store {
+    /// This process's heap.
+    #[default]
+    Memory,
+    /// A file shared by every process of the host.
+    File(Arc<FileStore>),
+}
+
+impl Store {
+    /// Opens the store at `url`: `memory:`, or `file:/path/metrics.tally` (`file:///path` too; a relative path is
+    /// relative to the working directory). A file that is not there is made.
+    ///
+    /// # Errors
+    /// [`Error::Url`] if the URL says nothing known; [`Error::File`] if the file cannot be used.
+    ///
+    /// ```
+    /// use tallymark::Store;
+    /// assert!(matches!(Store::open("memory:")?, Store::Memory));
+    /// assert!(Store::open("carrier-pigeon:coop").is_err());
+    /// # Ok::<(), tallymark::Error>(())
+    /// ```
+    pub fn open(url: &str) -> Result<Store, Error> {
+        let refuse = |problem| Error::Url { url: without_password(url), problem };
+        match url.split_once(':') {
+            Some(("memory", "")) => Ok(Store::Memory),
+            Some(("file", path)) => {
+                let path = path.strip_prefix("//").unwrap_or(path);
+                if path.is_empty() {
+                    return Err(refuse("no path"));
+                }
+                Ok(Store::File(Arc::new(FileStore::open(path.as_ref())?)))
+            }
+            Some(_) => Err(refuse("an unknown kind of store")),
+            None => Err(refuse("not a store's URL")),
+        }
+    }
+
+    /// The URL that opens it.
+    pub fn url(&self) -> String {
+        match self {
+            Store::Memory => "memory:".to_owned(),
+            Store::File(store) => format!("file:{}", store.path().display()),
+        }
+    }
+
+    /// Folds this process's numbers into the store's totals and gives its place back. For a clean exit: no other
+    /// thread may be updating a metric of this store meanwhile; what is updated later is counted all the same.
+    pub fn leave(&self) {
+        if let Store::File(store) = self {
+            store.leave();
+        }
+    }
+}
+
+/// A URL as it may be shown: what stands between `://` and `@` is left out.
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(start), Some(end)) if start + 3 < end => format!("{}…{}", &url[..start + 3], &url[end..]),
+        _ => url.to_owned(),
+    }
+}
