@@ -19,7 +19,8 @@
 //! | 6 | | | undo: the sum |
 //! | 7… | | | counts, then the sum (float) |
 //!
-//! A fourth kind, the *image*, holds bytes twice; a sequence number says which copy is the valid one.
+//! A fourth kind, the *image*, holds bytes twice; a version number says which copy is the valid one. The blocks of the
+//! base shard are images of totals, whatever their kind.
 
 use crate::sync::{AtomicU64, Ordering, fence, spin_loop, yield_now};
 
@@ -33,6 +34,11 @@ const TALLY_EXTRA: usize = TALLY_COUNTS + 1;
 
 /// The most counts a tally can have: a block must fit into one chunk of the file.
 pub const MAX_COUNTS: usize = 16_000;
+
+/// Where an image's two copies start: behind its version, its capacity and, in the base shard, the next image.
+const IMAGE_COPIES: usize = HEAD + 3;
+/// The word of an image that points at the next one of its series in the base shard.
+pub(crate) const IMAGE_NEXT: usize = 4;
 
 /// The series was removed: updates no longer count.
 pub(crate) const REMOVED: u64 = 1;
@@ -89,11 +95,11 @@ impl Shape {
         match self {
             Shape::Number | Shape::Gauge(_) => HEAD + 2,
             Shape::Tally { counts } => counts + TALLY_EXTRA,
-            Shape::Image { capacity } => HEAD + 2 + 2 * image_copy(capacity),
+            Shape::Image { capacity } => IMAGE_COPIES + 2 * image_copy(capacity),
         }
     }
 
-    const fn code(self) -> u8 {
+    pub(crate) const fn code(self) -> u8 {
         match self {
             Shape::Number => 1,
             Shape::Tally { .. } => 2,
@@ -179,6 +185,11 @@ impl<'a> Block<'a> {
 
     pub(crate) fn words(self) -> &'a [AtomicU64] {
         self.words
+    }
+
+    /// The series, and its generation.
+    pub(crate) fn identity(self) -> (u32, u32) {
+        ((self.words[0].load(Relaxed) >> 32) as u32, Tag::unpack(self.words[1].load(Relaxed)).generation)
     }
 
     /// Whether updates of this block still count.
@@ -410,12 +421,30 @@ impl<'a> Block<'a> {
         Some((copy[0].load(Relaxed), bytes))
     }
 
+    /// Makes a fresh image one of the base shard: its code says what it is a total of.
+    pub(crate) fn mark_as_base(self, code: u8) {
+        let tag = Tag::unpack(self.words[1].load(Relaxed));
+        self.words[1].store(Tag { code, ..tag }.pack(), Relaxed);
+    }
+
+    /// Marks the times in the valid copy as of an earlier boot: the stamp, and the third word of each of a gauge's kept
+    /// values, which stand behind the generation.
+    pub(crate) fn restamp_image(self, gauge: bool) {
+        let copy = self.image_words(self.image_version());
+        copy[0].fetch_min(1, Relaxed);
+        if gauge {
+            copy[3..].iter().skip(2).step_by(3).for_each(|stamp| _ = stamp.fetch_min(1, Relaxed));
+        }
+    }
+
+    /// Bytes that an image has room for.
     pub(crate) fn image_capacity(self) -> usize {
-        8 * ((self.words.len() - HEAD - 2) / 2 - 2)
+        8 * ((self.words.len() - IMAGE_COPIES) / 2 - 2)
     }
 
     fn image_words(self, version: u64) -> &'a [AtomicU64] {
-        let (even, odd) = self.words[HEAD + 2..].split_at((self.words.len() - HEAD - 2) / 2);
+        let copies = &self.words[IMAGE_COPIES..];
+        let (even, odd) = copies.split_at(copies.len() / 2);
         if version % 2 == 0 { even } else { odd }
     }
 }

@@ -5,6 +5,9 @@
 //! taken before a fork and given back after it on both sides, so a child never inherits a half-made change. Nothing
 //! that can call back into the application runs under it.
 
+use std::fs::File;
+use std::ops::Deref;
+use std::os::fd::AsRawFd;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
@@ -63,6 +66,44 @@ pub fn keep_in_child(descriptor: i32) {
     for slot in &CLOSE_IN_CHILD {
         if slot.compare_exchange(descriptor, -1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             return;
+        }
+    }
+}
+
+/// An open file that only the process that opened it uses: a forked child's copy of the descriptor is closed at once,
+/// and there its number may already be somebody else's, so there it is neither used nor closed again.
+pub(crate) struct OwnFile {
+    file: Option<File>,
+    generation: u32,
+}
+
+impl OwnFile {
+    pub(crate) fn new(file: File) -> OwnFile {
+        close_in_child(file.as_raw_fd());
+        OwnFile { file: Some(file), generation: generation() }
+    }
+
+    /// Whether this is the process that opened it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.generation == generation()
+    }
+}
+
+impl Deref for OwnFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        self.file.as_ref().expect("taken by drop only")
+    }
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        let file = self.file.take();
+        if self.is_ours() {
+            keep_in_child(file.as_ref().map_or(-1, AsRawFd::as_raw_fd));
+        } else {
+            std::mem::forget(file);
         }
     }
 }

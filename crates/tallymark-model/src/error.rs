@@ -12,6 +12,9 @@ pub enum Error {
     /// The family has no name.
     #[error("Metric name should not be empty")]
     EmptyName,
+    /// Nothing is left of the name: a counter called `_total`, or a custom collector's family without a name.
+    #[error("metric name cannot be empty")]
+    Nameless,
     /// The name is not one that Prometheus takes.
     #[error("invalid metric name {0}")]
     InvalidName(String),

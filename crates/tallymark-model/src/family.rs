@@ -305,3 +305,89 @@ impl FamilyBuilder {
         Ok(name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(builder: FamilyBuilder) -> Error {
+        builder.build().expect_err("the definition is accepted")
+    }
+
+    #[test]
+    fn of_two_mistakes_the_official_client_s_first_is_named() {
+        let counter = || Family::builder(Kind::Counter, "a.b", "").legacy(true);
+        let histogram = || Family::builder(Kind::Histogram, "", "").bounds([2.0, 1.0]);
+        let states = || Family::builder(Kind::StateSet, "s", "").namespace("n").label_names(["s"]);
+        for (builder, error) in [
+            (counter().label_names(["x.y"]), Error::InvalidLabelName("x.y".into())),
+            (counter().label_names(["__x"]), Error::ReservedLabelName("__x".into())),
+            (counter().label_names(["x"]), Error::InvalidName("a.b".into())),
+            (histogram().label_names(["le"]), Error::BoundsNotSorted),
+            (histogram().bounds([1.0]).label_names(["le"]), Error::EmptyName),
+            (states(), Error::OverlappingLabels { kind: "Enum", name: "s".into() }),
+            (states().label_names(["__x"]).unit("u"), Error::NoStates("s".into())),
+            (states().label_names(["__x"]).states(["on"]).unit("u"), Error::UnitNotAllowed("n_s_u".into())),
+            (
+                states().label_names(["n_s"]).states(["on"]),
+                Error::OverlappingLabels { kind: "Enum", name: "n_s".into() },
+            ),
+            (Family::builder(Kind::Counter, "_total", ""), Error::Nameless),
+        ] {
+            assert_eq!(refused(builder), error);
+        }
+    }
+
+    #[test]
+    fn a_type_keeps_its_own_label_for_itself() {
+        for (kind, label) in [(Kind::Histogram, "le"), (Kind::Summary, "quantile")] {
+            assert_eq!(
+                refused(Family::builder(kind, "x", "").label_names([label])),
+                Error::ReservedLabelName(label.into())
+            );
+        }
+        assert!(Family::builder(Kind::Counter, "x", "").label_names(["le", "quantile"]).build().is_ok());
+    }
+
+    #[test]
+    fn a_unit_is_appended_once_and_total_not_at_all() {
+        for (kind, name, unit, full) in [
+            (Kind::Counter, "latency_seconds_total", "seconds", "n_latency_seconds"),
+            (Kind::Counter, "latency_total", "seconds", "n_latency_seconds"),
+            (Kind::Gauge, "latency_total", "", "n_latency_total"),
+            (Kind::Gauge, "seconds", "seconds", "n_seconds"),
+        ] {
+            let family = Family::builder(kind, name, "").namespace("n").unit(unit).build().unwrap();
+
+            assert_eq!(family.name(), full);
+        }
+    }
+
+    #[test]
+    fn a_bucket_counts_what_is_not_above_its_bound() {
+        let many: Vec<f64> = (0..100).map(f64::from).collect();
+        for bounds in [vec![0.0, 1.0, 2.0], many] {
+            let family = Family::builder(Kind::Histogram, "h", "").bounds(bounds).build().unwrap();
+            let last = family.bounds().len() - 1;
+            for (amount, bucket) in [
+                (-1.0, Some(0)),
+                (0.0, Some(0)),
+                (0.5, Some(1)),
+                (1.0, Some(1)),
+                (1e9, Some(last)),
+                (f64::INFINITY, Some(last)),
+                (f64::NAN, None),
+            ] {
+                assert_eq!(family.bucket(amount), bucket, "{amount}");
+            }
+        }
+    }
+
+    #[test]
+    fn labels_are_sorted_and_of_two_of_one_name_the_later_stays() {
+        let family = Family::builder(Kind::Gauge, "g", "").label_names(["b", "a", "b"]).build().unwrap();
+
+        assert_eq!(family.sorted_labels(), [1, 2]);
+        assert_eq!(family.labels(&["1", "2", "3"]).unwrap().text(), r#"a="2",b="3""#);
+    }
+}

@@ -6,6 +6,7 @@
 //! - [`Family`]: name, help, unit, type, label names and bucket layout of a metric.
 //! - [`Labels`]: the label values of one series, with the part of its lines that never changes rendered once.
 //! - [`Snapshot`]: families with the values of their series at one moment.
+//! - [`name`] and [`number`]: which names are valid, and how names and numbers are written.
 //! - [`encode`]: snapshot to bytes; one format, one module.
 
 pub mod encode;

@@ -14,10 +14,10 @@ use crate::{
 /// Checks a metric name.
 ///
 /// # Errors
-/// [`Error::EmptyName`]; [`Error::InvalidName`] if only `legacy` names are wanted and it is none.
+/// [`Error::Nameless`]; [`Error::InvalidName`] if only `legacy` names are wanted and it is none.
 pub fn check_metric(name: &str, legacy: bool) -> Result<(), Error> {
     if name.is_empty() {
-        return Err(Error::EmptyName);
+        return Err(Error::Nameless);
     }
     if legacy && !is_legacy_metric(name) { Err(Error::InvalidName(name.to_owned())) } else { Ok(()) }
 }
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_metric_name_must_be_something_and_legacy_where_that_is_asked_for() {
-        assert_eq!(check_metric("", false), Err(Error::EmptyName));
+        assert_eq!(check_metric("", false), Err(Error::Nameless));
         assert_eq!(check_metric("a.b", true), Err(Error::InvalidName("a.b".into())));
         assert_eq!(check_metric("a.b", false), Ok(()));
     }

@@ -3,7 +3,7 @@
 //! That is CPython's `repr` (`1.0`, `1e-05`, `-1000000.0`, `1e+16`), except that positive values from a million up have
 //! Go's exponent form (`1e+06`, `1.234567e+06`), and that the three values without digits are `+Inf`, `-Inf` and `NaN`.
 //! Counts are no exception: four observations are `4.0`. Every finite number is read back as the same number. Nothing
-//! here allocates, but for [`format`] its answer.
+//! here allocates, but for [`format()`] its answer.
 
 /// Whole numbers below 2⁵³ have all their digits in a float, and need no search for the shortest ones.
 const EXACT: f64 = 9_007_199_254_740_992.0;

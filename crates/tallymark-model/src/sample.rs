@@ -106,5 +106,6 @@ mod tests {
         assert_eq!(Timestamp::WholeSeconds(i64::MAX).milliseconds(), None);
         assert_eq!(Timestamp::Seconds(f64::NEG_INFINITY).milliseconds(), None);
         assert_eq!(Timestamp::WholeSeconds(-123).milliseconds(), Some(-123_000));
+        assert_eq!(Timestamp::Exact { seconds: -1, nanoseconds: 250_000_000 }.milliseconds(), Some(-1250));
     }
 }

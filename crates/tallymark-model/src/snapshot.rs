@@ -242,6 +242,7 @@ mod tests {
         let lines = shown(&histogram(&[-1.0, 2.0]));
 
         assert_eq!(lines[3..], ["h_count{z=v} 3", "h_created{z=v} 7.5"]);
+        assert_eq!(shown(&histogram(&[0.0, 2.0]))[4], "h_sum{z=v} 9");
     }
 
     #[test]

@@ -39,4 +39,4 @@ pub use gather::{Gathered, gather};
 pub use metric::{Counter, Gauge, Histogram, Info, StateSet, Summary};
 pub use registry::{Definition, Registry};
 pub use series::Series;
-pub use store::{FileStore, Store};
+pub use store::{FileStore, Options, Store};

@@ -1,143 +1,57 @@
-//! The file store.
+//! A file of cells that every process of a host maps.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `layout.rs` | where things are, in numbers |
+//! | `header.rs` | how a file starts, and which files are ours |
+//! | `region.rs` | the bytes as words, bounds checked |
+//! | `descriptors.rs` | the log of records, and this process's tables of it |
+//! | `lock.rs`, `slot.rs` | who is alive |
+//! | `shard.rs` | chunks and blocks |
+//! | `total.rs`, `fold.rs` | adding up, and adding up for good |
+//! | `read.rs` | a scrape's read |
+//!
+//! Who may wait: opening, a series' first attachment and folding wait for the file's locks, for a tenth of a second at
+//! the most. Updates and reads never do.
 
-use crate::{Attachment, ExactSum, Shape};
-use std::path::{Path, PathBuf};
+mod descriptors;
+mod error;
+mod fold;
+mod header;
+mod layout;
+mod lock;
+mod read;
+mod region;
+mod shard;
+mod slot;
+mod store;
+#[cfg(test)]
+mod tests;
+mod total;
 
-/// A mapped file.
-pub struct Region;
+use std::fs::File;
+use std::time::Duration;
 
-/// Why a file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// Not yet.
-    #[error("{}: not yet", .0.display())]
-    Unsupported(PathBuf),
-}
+pub use error::OpenError;
+pub use read::{ImageTotal, Reading, SeriesTotal};
+pub use region::Region;
+pub use store::{Descriptors, FamilyBytes, FamilyRecord, Options, SeriesRecord, Status, Store};
+pub use total::{EACH_KEPT, GaugeTotal, ProcessValue, Total};
 
-/// A store.
-pub struct Store {
-    path: PathBuf,
-}
+/// How long a change waits for the append lock, which is held for microseconds: only a stopped process keeps it longer.
+const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What makes a family.
-pub struct FamilyBytes<'a> {
-    /// Identity.
-    pub key: &'a [u8],
-    /// The rest.
-    pub details: &'a [u8],
-}
-
-/// Status.
-#[derive(Debug, Default)]
-#[allow(missing_docs)]
-pub struct Status {
-    pub live: u64,
-    pub folded: u64,
-    pub bytes: u64,
-    pub refused: u64,
-    pub damaged: u64,
-    pub replaced: u64,
-}
-
-/// Reading.
-#[derive(Debug, Default)]
-#[allow(missing_docs)]
-pub struct Reading {
-    pub series: Vec<SeriesTotal>,
-    pub images: Vec<ImageTotal>,
-}
-/// One.
-#[derive(Debug)]
-#[allow(missing_docs)]
-pub struct SeriesTotal {
-    pub series: u32,
-    pub created: f64,
-    pub total: Total,
-}
-/// One.
-#[derive(Debug)]
-#[allow(missing_docs)]
-pub struct ImageTotal {
-    pub series: u32,
-    pub part: u16,
-    pub stamp: u64,
-    pub bytes: Vec<u8>,
-}
-/// Total.
-#[derive(Debug)]
-#[allow(missing_docs)]
-pub enum Total {
-    Number { whole: u64, rest: ExactSum },
-    Tally { counts: Box<[u64]>, sum: ExactSum },
-    Gauge(GaugeTotal),
-}
-/// Gauge.
-#[derive(Debug, Default)]
-#[allow(missing_docs)]
-pub struct GaugeTotal {
-    pub processes: Vec<ProcessValue>,
-    pub kept: Vec<ProcessValue>,
-}
-/// Value.
-#[derive(Debug, Clone, Copy)]
-#[allow(missing_docs)]
-pub struct ProcessValue {
-    pub pid: u32,
-    pub value: f64,
-    pub stamp: u64,
-    pub live: bool,
-}
-/// Descriptors.
-#[derive(Debug, Default)]
-#[allow(missing_docs)]
-pub struct Descriptors {
-    pub families: Vec<FamilyRecord>,
-    pub series: Vec<SeriesRecord>,
-}
-/// Family.
-#[derive(Debug)]
-#[allow(missing_docs)]
-pub struct FamilyRecord {
-    pub key: Vec<u8>,
-    pub details: Vec<u8>,
-}
-/// Series.
-#[derive(Debug)]
-#[allow(missing_docs)]
-pub struct SeriesRecord {
-    pub family: u32,
-    pub key: Vec<u8>,
-}
-
-#[allow(missing_docs, unused_variables)]
-impl Store {
-    pub fn open(path: &Path) -> Result<Store, OpenError> {
-        Err(OpenError::Unsupported(path.into()))
+fn append_lock(file: &File) -> Result<lock::Held<'_>, error::NoRoom> {
+    match lock::lock(file, layout::lock::APPEND, PATIENCE) {
+        Ok(Some(held)) => Ok(held),
+        Ok(None) => Err(error::NoRoom::Busy),
+        Err(error) => Err(error::NoRoom::Device(error)),
     }
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-    pub fn leave(&self) {}
-    pub fn attach(
-        &self,
-        cells: &Attachment,
-        family: FamilyBytes<'_>,
-        key: &[u8],
-        shape: Shape,
-        created: f64,
-    ) -> Result<f64, Option<String>> {
-        Err(None)
-    }
-    pub fn write_image(&self, cells: &Attachment, part: u16, stamp: u64, bytes: &[u8]) {}
-    pub fn remove(&self, family_key: &[u8], matches: &dyn Fn(&[u8]) -> bool) {}
-    pub fn read(&self) -> Reading {
-        Reading::default()
-    }
-    pub fn descriptors(&self, families: u32, series: u32) -> Descriptors {
-        Descriptors::default()
-    }
-    pub fn status(&self) -> Status {
-        Status::default()
-    }
+}
+
+/// A point at which a process may die. Tests choose one, by its name and how often it has been passed, and die there.
+#[inline]
+fn step(_name: &'static str) {
+    #[cfg(test)]
+    tests::die_at(_name);
 }

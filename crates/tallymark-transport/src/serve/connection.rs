@@ -110,7 +110,7 @@ async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Source;
+    use super::super::{Source, SourceError};
     use super::*;
     use tallymark_model::Snapshot;
     use tokio::io::{DuplexStream, duplex};
@@ -130,12 +130,12 @@ mod tests {
         (client, stop, tokio::spawn(serve(server, handler, Arc::new(options), stopped)))
     }
 
-    fn nothing(_: &[String]) -> Result<Snapshot, super::super::SourceError> {
+    fn nothing(_: &[String]) -> Result<Snapshot, SourceError> {
         Ok(Snapshot::default())
     }
 
     /// Far more than any buffer here holds.
-    fn a_lot(_: &[String]) -> Result<Snapshot, super::super::SourceError> {
+    fn a_lot(_: &[String]) -> Result<Snapshot, SourceError> {
         Err("x".repeat(1 << 20).into())
     }
 
@@ -220,23 +220,36 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stop_closes_what_is_idle_at_once() {
-        let start = Instant::now();
-        let (_fresh, stop_fresh, fresh) = connect(1024, Options::default(), nothing);
-        let (mut kept, stop_kept, idle) = connect(1024, Options::default(), nothing);
-        kept.write_all(REQUEST).await.unwrap();
-        answer(&mut kept).await;
+    async fn a_client_that_is_still_sending_can_read_why_it_was_refused() {
+        let (mut client, _stop, _) = connect(1024, Options::default(), nothing);
+        let large = format!("GET / HTTP/1.1\r\nX-Large: {}\r\n\r\n", "x".repeat(100_000));
 
-        stop_fresh.send_replace(true);
-        stop_kept.send_replace(true);
-        fresh.await.unwrap();
-        idle.await.unwrap();
+        client.write_all(large.as_bytes()).await.unwrap();
+
+        assert!(answer(&mut client).await.starts_with("HTTP/1.1 431 "));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_closes_at_once_what_runs_no_request() {
+        let start = Instant::now();
+        for (sent, answers) in [(&b""[..], 0), (&REQUEST[..20], 0), (REQUEST, 1)] {
+            let (mut client, stop, connection) = connect(1024, Options::default(), nothing);
+            client.write_all(sent).await.unwrap();
+            for _ in 0..answers {
+                answer(&mut client).await;
+            }
+            stop.send_replace(true);
+            connection.await.unwrap();
+
+            assert_eq!(0, client.read(&mut [0; 1]).await.unwrap());
+        }
 
         assert_eq!(0, start.elapsed().as_millis());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stop_lets_a_running_answer_out() {
+        let start = Instant::now();
         let (mut client, stop, connection) = connect(64, Options::default(), a_lot);
         client.write_all(REQUEST).await.unwrap();
         client.read_u8().await.unwrap();
@@ -247,5 +260,6 @@ mod tests {
         connection.await.unwrap();
 
         assert!(rest.len() > 1 << 20);
+        assert_eq!(0, start.elapsed().as_millis(), "and then the connection is not kept");
     }
 }

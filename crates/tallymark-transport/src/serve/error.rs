@@ -42,7 +42,7 @@ pub enum ServeError {
     #[error("cannot write the metrics as {content_type}: {source}")]
     Encode {
         /// The format, as `Content-Type`.
-        content_type: String,
+        content_type: &'static str,
         /// What is wrong, and with which family.
         source: EncodeError,
     },

@@ -32,7 +32,8 @@ pub type SourceError = Box<dyn Error + Send + Sync>;
 /// assert!(nothing.snapshot(&[]).unwrap().families.is_empty());
 /// ```
 pub trait Source: Send + Sync + 'static {
-    /// Takes a snapshot, of `names` only unless there are none.
+    /// Takes a snapshot, of the samples called `names` only unless there are none; [`Snapshot::restrict`] does that where
+    /// the source knows no shorter way.
     ///
     /// Called on a thread that may block, for several scrapes at once if several clients ask.
     ///
@@ -84,8 +85,8 @@ impl Handler {
     /// The answer to a request, whose body must have been taken off.
     pub(super) async fn answer(&self, request: &Request<()>) -> Response<Full<Bytes>> {
         match *request.method() {
-            Method::GET => self.get(request).await,
-            Method::HEAD => without_body(self.get(request).await),
+            // The HTTP library sends the head of a HEAD's answer only, with the length of the body that it leaves out.
+            Method::GET | Method::HEAD => self.get(request).await,
             Method::OPTIONS => respond(StatusCode::OK, &[(ALLOW, METHODS)], Vec::new()),
             ref other => {
                 let text = format!("405 Method Not Allowed: {other}; use GET, HEAD or OPTIONS\n");
@@ -123,7 +124,7 @@ impl Handler {
 }
 
 fn respond_with(exposition: Exposition) -> Response<Full<Bytes>> {
-    let mut headers = vec![(CONTENT_TYPE, exposition.content_type.as_str())];
+    let mut headers = vec![(CONTENT_TYPE, exposition.content_type)];
     headers.extend(exposition.content_encoding.map(|coding| (CONTENT_ENCODING, coding)));
     respond(StatusCode::OK, &headers, exposition.body)
 }
@@ -144,12 +145,6 @@ fn respond(status: StatusCode, headers: &[(HeaderName, &str)], body: Vec<u8>) ->
         }
     }
     response.headers_mut().insert(CONTENT_LENGTH, length);
-    response
-}
-
-/// The same headers, `Content-Length` among them, and nothing behind them.
-fn without_body(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
-    *response.body_mut() = Full::default();
     response
 }
 

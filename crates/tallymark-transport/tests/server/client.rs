@@ -3,10 +3,11 @@
 //! It waits for answers, never for time; the only clock is a limit after which a test has failed.
 
 use std::collections::HashMap;
+use std::hash::RandomState;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tallymark_model::{Body, Family, FamilySnapshot, Kind, SeriesSnapshot, Snapshot, Value};
 use tallymark_transport::serve::SourceError;
@@ -37,14 +38,10 @@ pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {
     pub(crate) fn connect(addr: SocketAddr) -> Client {
-        Client::try_connect(addr).unwrap()
-    }
-
-    pub(crate) fn try_connect(addr: SocketAddr) -> std::io::Result<Client> {
-        let stream = TcpStream::connect(addr)?;
-        stream.set_read_timeout(Some(LIMIT))?;
-        stream.set_write_timeout(Some(LIMIT))?;
-        Ok(Client(BufReader::new(stream)))
+        let stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_write_timeout(Some(LIMIT)).unwrap();
+        Client(BufReader::new(stream))
     }
 
     /// Sends a request without waiting for the answer.
@@ -111,28 +108,33 @@ pub(crate) fn ask(addr: SocketAddr, method: &str, target: &str, headers: &[(&str
     client.answer().expect("an answer")
 }
 
-/// A source of counters with these names, each with a help of its own; honours the names that are asked for.
-pub(crate) fn counters(
-    names: &[&'static str],
-) -> impl Fn(&[String]) -> Result<Snapshot, SourceError> + Send + Sync + use<> {
-    let families: Vec<_> = names.iter().map(|name| counter(name)).collect();
-    move |names: &[String]| {
-        let wanted = families.iter().filter(|(family, _)| {
-            names.is_empty() || names.iter().any(|name| name.strip_suffix("_total") == Some(family.name()))
-        });
-        let snapshot = |(family, series): &(Arc<Family>, SeriesSnapshot)| FamilySnapshot {
-            family: family.clone(),
-            body: Body::Series(vec![series.clone()]),
-        };
-        Ok(Snapshot { families: wanted.map(snapshot).collect() })
+/// Tries until it works; what does not work within the limit has failed.
+pub(crate) fn eventually(mut works: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !works() {
+        assert!(start.elapsed() < LIMIT, "it never worked");
+        std::thread::yield_now();
     }
 }
 
-fn counter(name: &str) -> (Arc<Family>, SeriesSnapshot) {
+/// A source of counters with these names, each with a help of its own; honours the names that are asked for.
+pub(crate) fn counters(names: &[&str]) -> impl Fn(&[String]) -> Result<Snapshot, SourceError> + Send + Sync + use<> {
+    let all = Snapshot { families: names.iter().map(|name| counter(name)).collect() };
+    move |names| {
+        Ok(if names.is_empty() {
+            all.clone()
+        } else {
+            all.clone().restrict::<String, RandomState>(&names.iter().cloned().collect())
+        })
+    }
+}
+
+fn counter(name: &str) -> FamilySnapshot {
     let family = Family::builder(Kind::Counter, name, format!("Counts {name}.")).build().unwrap();
     let labels = Arc::new(family.labels::<&str>(&[]).unwrap());
     let value = Value::Counter { total: 3.0, exemplar: None };
-    (Arc::new(family), SeriesSnapshot { labels, pid: None, value, created: None })
+    let series = SeriesSnapshot { labels, pid: None, value, created: None };
+    FamilySnapshot { family: Arc::new(family), body: Body::Series(vec![series]) }
 }
 
 /// A door that a source waits at until the test opens it.

@@ -26,8 +26,8 @@ impl FileStore {
     ///
     /// # Errors
     /// [`Error::File`], naming the path, what was found and what to do; the file is left untouched then.
-    pub fn open(path: &Path) -> Result<FileStore, Error> {
-        Ok(FileStore { file: file::Store::open(path)?, known: Mutex::new((0, Arc::default())) })
+    pub fn open(path: &Path, options: file::Options) -> Result<FileStore, Error> {
+        Ok(FileStore { file: file::Store::open(path, options)?, known: Mutex::new((0, Arc::default())) })
     }
 
     /// Where the file is.

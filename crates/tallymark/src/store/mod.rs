@@ -8,6 +8,7 @@ mod file;
 use std::sync::Arc;
 
 pub use file::FileStore;
+pub use tallymark_cells::file::Options;
 
 use crate::Error;
 
@@ -23,7 +24,8 @@ pub enum Store {
 
 impl Store {
     /// Opens the store at `url`: `memory:`, or `file:/path/metrics.tally` (`file:///path` too; a relative path is
-    /// relative to the working directory). A file that is not there is made.
+    /// relative to the working directory). A file that is not there is made, with mode 0600; `?mode=0660` lets the
+    /// group in, and `?network=allow` accepts a network file system that one host alone uses.
     ///
     /// # Errors
     /// [`Error::Url`] if the URL says nothing known; [`Error::File`] if the file cannot be used.
@@ -39,11 +41,13 @@ impl Store {
         match url.split_once(':') {
             Some(("memory", "")) => Ok(Store::Memory),
             Some(("file", path)) => {
+                let (path, query) = path.split_once('?').unwrap_or((path, ""));
                 let path = path.strip_prefix("//").unwrap_or(path);
                 if path.is_empty() {
                     return Err(refuse("no path"));
                 }
-                Ok(Store::File(Arc::new(FileStore::open(path.as_ref())?)))
+                let options = file_options(query).map_err(refuse)?;
+                Ok(Store::File(Arc::new(FileStore::open(path.as_ref(), options)?)))
             }
             Some(_) => Err(refuse("an unknown kind of store")),
             None => Err(refuse("not a store's URL")),
@@ -65,6 +69,18 @@ impl Store {
             store.leave();
         }
     }
+}
+
+fn file_options(query: &str) -> Result<Options, &'static str> {
+    let mut options = Options::default();
+    for option in query.split('&').filter(|option| !option.is_empty()) {
+        match option.split_once('=') {
+            Some(("mode", mode)) => options.mode = u32::from_str_radix(mode, 8).map_err(|_| "mode is not octal")?,
+            Some(("network", "allow")) => options.allow_network = true,
+            _ => return Err("an unknown option (there are mode=0660 and network=allow)"),
+        }
+    }
+    Ok(options)
 }
 
 /// A URL as it may be shown: what stands between `://` and `@` is left out.

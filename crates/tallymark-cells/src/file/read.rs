@@ -1,0 +1,174 @@
+//! Reading the totals: base shard plus live shards, as they are at one moment.
+//!
+//! No lock is taken, so nobody's update waits, and a stopped process delays no one: a reader takes note of the fold
+//! journal, adds everything up, and starts again if something was folded meanwhile. A block is read consistently by
+//! itself (see [`crate::Block::tally`]).
+
+use super::fold::{BASE_CODE, Journal, base_words, generation_of};
+use super::layout::{BASE, NOBODY, owner_of, series};
+use super::region::Region;
+use super::shard::{Chunk, Found};
+use super::slot::Process;
+use super::total::Total;
+use crate::block::{Keep, Shape};
+use crate::sum::KEPT;
+use crate::sync::{AtomicU64, Ordering, yield_now};
+
+/// The totals of every series of a file.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// In the order in which the series were first made.
+    pub series: Vec<SeriesTotal>,
+    /// The newest image of every part of a series.
+    pub images: Vec<ImageTotal>,
+}
+
+/// The total of one series.
+#[derive(Debug)]
+pub struct SeriesTotal {
+    /// Its number in the file.
+    pub series: u32,
+    /// When it was made, in seconds since the Unix epoch.
+    pub created: f64,
+    /// The total.
+    pub total: Total,
+}
+
+/// The newest bytes of one part of a series.
+#[derive(Debug)]
+pub struct ImageTotal {
+    /// The series' number in the file.
+    pub series: u32,
+    /// The part.
+    pub part: u16,
+    /// When they were written: nanoseconds since boot, 1 for an earlier boot.
+    pub stamp: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What is to be read: taken from a process's tables, so that no lock is held while reading.
+pub(crate) struct Plan {
+    pub(crate) chunks: Vec<u64>,
+    pub(crate) series: Vec<u64>,
+    pub(crate) processes: Vec<Process>,
+}
+
+/// Adds everything up.
+pub(crate) fn read(region: &Region, plan: &Plan) -> Reading {
+    loop {
+        let Some(journal) = Journal::read(region) else { return Reading::default() };
+        let reading = Pass { region, plan, journal, totals: Vec::new(), images: Vec::new() }.run();
+        if journal.still_holds(region) {
+            return reading;
+        }
+        yield_now();
+    }
+}
+
+struct Pass<'a> {
+    region: &'a Region,
+    plan: &'a Plan,
+    journal: Journal,
+    totals: Vec<Option<Total>>,
+    images: Vec<ImageTotal>,
+}
+
+impl Pass<'_> {
+    fn run(mut self) -> Reading {
+        self.totals.resize(self.plan.series.len(), None);
+        for at in &self.plan.chunks {
+            let Some(chunk) = Chunk::at(self.region, *at) else { continue };
+            match chunk.owner() {
+                NOBODY => {}
+                BASE => chunk.blocks().for_each(|found| self.add_base(found)),
+                owner => {
+                    let process = self.plan.processes.iter().find(|process| owner_of(process.slot) == owner);
+                    // Not in the plan: it came after the plan was made, and is alive.
+                    let (pid, live) = process.map_or((0, true), |process| (process.pid, process.live));
+                    chunk.blocks().for_each(|found| self.add(found, pid, live));
+                }
+            }
+        }
+        self.images.sort_by_key(|image| (image.series, image.part, std::cmp::Reverse(image.stamp)));
+        self.images.dedup_by_key(|image| (image.series, image.part));
+        let mut series = Vec::with_capacity(self.totals.len());
+        for (number, total) in self.totals.iter_mut().enumerate() {
+            // CAST: the file numbers series in 32 bits.
+            let number = number as u32;
+            let (Some(total), Some(record)) = (total.take(), record(self.region, self.plan, number)) else { continue };
+            let created = f64::from_bits(record[series::CREATED].load(Ordering::Relaxed));
+            series.push(SeriesTotal { series: number, created, total });
+        }
+        Reading { series, images: self.images }
+    }
+
+    fn generation(&self, found: Found<'_>) -> Option<u64> {
+        let generation = record(self.region, self.plan, found.series())?[series::GENERATION].load(Ordering::SeqCst);
+        (generation % 2 == 0).then_some(generation)
+    }
+
+    fn add(&mut self, found: Found<'_>, pid: u32, live: bool) {
+        let tag = found.tag();
+        if tag.flags != 0
+            || found.at == self.journal.source
+            || self.generation(found) != Some(u64::from(tag.generation))
+        {
+            return;
+        }
+        match found.shape() {
+            Some(Shape::Image { .. }) => {
+                if let Some((stamp, bytes)) = found.block.image() {
+                    self.images.push(ImageTotal { series: found.series(), part: tag.part, stamp, bytes });
+                }
+            }
+            Some(shape) => {
+                if let Some(total) = self.total(found.series(), shape) {
+                    total.add(found, pid, live);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn add_base(&mut self, found: Found<'_>) {
+        let Some(generation) = self.generation(found) else { return };
+        let newer = found.at == self.journal.target;
+        let version = if newer { self.journal.version } else { found.block.image_version() };
+        let code = found.tag().code;
+        if code == BASE_CODE | 3 {
+            if let Some((stamp, mut bytes)) = found.block.image_at(version) {
+                if generation_of(&bytes) == generation {
+                    bytes.drain(..8);
+                    self.images.push(ImageTotal { series: found.series(), part: found.tag().part, stamp, bytes });
+                }
+            }
+            return;
+        }
+        let Some(words) = base_words(found, version, generation) else { return };
+        let shape = match code.wrapping_sub(BASE_CODE) {
+            1 => Shape::Number,
+            2 => Shape::Tally { counts: words.len().saturating_sub(KEPT) },
+            // Which keep it is does not matter: what was kept is all there is.
+            code if code >= 16 => Shape::Gauge(Keep::Nothing),
+            _ => return,
+        };
+        if let Some(total) = self.total(found.series(), shape) {
+            total.add_words(&words);
+        }
+    }
+
+    fn total(&mut self, number: u32, shape: Shape) -> Option<&mut Total> {
+        let place = self.totals.get_mut(number as usize)?;
+        if place.is_none() {
+            *place = Total::empty(shape);
+        }
+        place.as_mut()
+    }
+}
+
+fn record<'a>(region: &'a Region, plan: &Plan, number: u32) -> Option<&'a [AtomicU64]> {
+    let at = *plan.series.get(number as usize).filter(|at| **at != 0)?;
+    // Only the fixed words are needed here; the record's length was checked when it was learnt.
+    region.words(at, series::PAYLOAD)
+}

@@ -1,0 +1,560 @@
+//! A store: one file, as one process uses it.
+//!
+//! Everything that changes in here changes under the fork gate, which its callers hold; see [`crate::fork`].
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::descriptors::{Tables, family_bytes, record_at, series_bytes};
+use super::error::{NoRoom, OpenError};
+use super::fold::Folder;
+use super::layout::{NOBODY, header as words, lock as byte, owner_of, series};
+use super::read::{self, Plan, Reading};
+use super::region::Region;
+use super::shard::{Chunk, Found, NewBlock, Shard};
+use super::slot::{self, Process};
+use super::{append_lock, header, lock, step};
+use crate::Attachment;
+use crate::block::{REMOVED, Shape};
+use crate::fork::{self, OwnFile};
+use crate::sync::fence;
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Permissions of a file that is made.
+    pub mode: u32,
+    /// Whether a network file system is accepted.
+    pub allow_network: bool,
+}
+
+impl Default for Options {
+    /// Readable and writable by its owner alone; no network file systems.
+    fn default() -> Options {
+        Options { mode: 0o600, allow_network: false }
+    }
+}
+
+/// A file of cells, as one process uses it.
+pub struct Store {
+    path: PathBuf,
+    options: Options,
+    state: Mutex<State>,
+    refused: AtomicU64,
+    replaced: AtomicU64,
+}
+
+struct State {
+    file: OwnFile,
+    region: Arc<Region>,
+    tables: Tables,
+    own: Option<Own>,
+    refusing: bool,
+}
+
+/// This process's place in the file.
+struct Own {
+    slot: usize,
+    shard: Shard,
+}
+
+/// A family's bytes.
+pub struct FamilyBytes<'a> {
+    /// What makes it this family.
+    pub key: &'a [u8],
+    /// What else is to be known of it: the first process's are kept.
+    pub details: &'a [u8],
+}
+
+/// The records behind certain numbers.
+#[derive(Debug, Default)]
+pub struct Descriptors {
+    /// Families.
+    pub families: Vec<FamilyRecord>,
+    /// Series.
+    pub series: Vec<SeriesRecord>,
+}
+
+/// A family's record; empty if it is damaged.
+#[derive(Debug, Default)]
+pub struct FamilyRecord {
+    /// What makes it this family.
+    pub key: Vec<u8>,
+    /// What else is to be known of it.
+    pub details: Vec<u8>,
+}
+
+/// A series' record.
+#[derive(Debug)]
+pub struct SeriesRecord {
+    /// The number of its family; `u32::MAX` if the record is damaged.
+    pub family: u32,
+    /// What makes it this series of the family.
+    pub key: Vec<u8>,
+}
+
+/// How a file and this process's use of it are doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Processes that count in the file.
+    pub live: u64,
+    /// Processes whose shards have been folded.
+    pub folded: u64,
+    /// The file's size.
+    pub bytes: u64,
+    /// Series that this process keeps in its own memory for lack of room.
+    pub refused: u64,
+    /// Records that cannot be read.
+    pub damaged: u64,
+    /// Times this process found the file deleted or replaced.
+    pub replaced: u64,
+}
+
+impl Store {
+    /// Opens the file at `path`, or makes it.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the file is left untouched then.
+    pub fn open(path: &Path, options: Options) -> Result<Store, OpenError> {
+        let absolute = std::path::absolute(path).map_err(|source| OpenError::Io {
+            path: path.to_owned(),
+            action: "find the working directory",
+            source,
+        })?;
+        let _gate = fork::gate();
+        let state = State::open(&absolute, options)?;
+        Ok(Store {
+            path: absolute,
+            options,
+            state: Mutex::new(state),
+            refused: AtomicU64::new(0),
+            replaced: AtomicU64::new(0),
+        })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Points `cells` at this process's block of a series, which is made if need be. Gives the time the series was
+    /// created in the store. The fork gate must be held.
+    ///
+    /// # Errors
+    /// If there is no room, or the file cannot be changed now: with what is to be logged, if that is news.
+    pub fn attach(
+        &self,
+        cells: &Attachment,
+        family: FamilyBytes<'_>,
+        key: &[u8],
+        shape: Shape,
+        created: f64,
+    ) -> Result<f64, Option<String>> {
+        let mut state = self.lock();
+        let result = self.renew(&mut state).and_then(|()| state.attach(cells, family, key, shape, created));
+        result.map_err(|refusal| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            let news = !std::mem::replace(&mut state.refusing, true);
+            news.then(|| {
+                let path = self.path.display();
+                format!(
+                    "{path}: {refusal}; new series are kept in this process's memory, those that exist go on counting"
+                )
+            })
+        })
+    }
+
+    /// Writes the bytes of one part of the series that `cells` is attached to. The fork gate must be held. Bytes that
+    /// find no room are dropped.
+    pub fn write_image(&self, cells: &Attachment, part: u16, stamp: u64, bytes: &[u8]) {
+        let mut state = self.lock();
+        if self.renew(&mut state).is_ok() {
+            if let Some(block) = cells.current() {
+                let (number, generation) = block.identity();
+                // A lack of room is met, counted and logged where series are attached.
+                let _ = state.write_image(number, generation, part, stamp, bytes);
+            }
+        }
+    }
+
+    /// Removes the series of a family whose keys `matches` accepts, for every process. The fork gate must be held.
+    pub fn remove(&self, family_key: &[u8], matches: &dyn Fn(&[u8]) -> bool) {
+        let mut state = self.lock();
+        if self.renew(&mut state).is_ok() {
+            state.remove(family_key, matches);
+        }
+    }
+
+    /// The totals of all series. Shards of ended processes are folded first, unless somebody else is at it.
+    pub fn read(&self) -> Reading {
+        let (region, plan) = {
+            let _gate = fork::gate();
+            let mut state = self.lock();
+            if self.renew(&mut state).is_err() {
+                return Reading::default();
+            }
+            // No room for a base block: readers add the shard up as it is.
+            let _ = state.fold_ended();
+            (Arc::clone(&state.region), state.plan())
+        };
+        read::read(&region, &plan)
+    }
+
+    /// Records from these numbers on.
+    pub fn descriptors(&self, families: u32, series: u32) -> Descriptors {
+        let _gate = fork::gate();
+        let state = self.lock();
+        let from = |list: &[u64], first: u32| list.get(first as usize..).unwrap_or_default().to_vec();
+        let record = |at: u64| if at == 0 { None } else { record_at(&state.region, at) };
+        Descriptors {
+            families: from(&state.tables.families, families)
+                .into_iter()
+                .map(|at| record(at).and_then(family_bytes).unwrap_or_default())
+                .map(|(key, details)| FamilyRecord { key, details })
+                .collect(),
+            series: from(&state.tables.series, series)
+                .into_iter()
+                .map(|at| record(at).and_then(series_bytes).unwrap_or((u32::MAX, Vec::new())))
+                .map(|(family, key)| SeriesRecord { family, key })
+                .collect(),
+        }
+    }
+
+    /// How the file is doing.
+    pub fn status(&self) -> Status {
+        let _gate = fork::gate();
+        let mut state = self.lock();
+        if self.renew(&mut state).is_err() {
+            return Status::default();
+        }
+        let header = |index: usize| state.region.word(8 * index as u64).map_or(0, |word| word.load(Ordering::Relaxed));
+        Status {
+            live: state.processes().iter().filter(|process| process.live).count() as u64,
+            folded: header(words::FOLDED),
+            bytes: state.region.length(),
+            refused: self.refused.load(Ordering::Relaxed),
+            damaged: state.tables.damaged,
+            replaced: self.replaced.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Folds this process's shard and gives its slot back. The fork gate must be held, and no thread may be in the
+    /// middle of an update; later updates claim a new slot.
+    pub fn leave(&self) {
+        let mut state = self.lock();
+        if state.file.is_ours() {
+            state.leave();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the state this process's own after a fork, and follows the path if another file is there now.
+    fn renew(&self, state: &mut State) -> Result<(), NoRoom> {
+        let moved = !std::fs::metadata(&self.path).is_ok_and(|found| state.region.is(&found));
+        if moved {
+            let fresh = State::open(&self.path, self.options).map_err(NoRoom::Reopen)?;
+            self.replaced.fetch_add(1, Ordering::Relaxed);
+            state.forsake();
+            *state = fresh;
+        } else if !state.file.is_ours() {
+            // The same file: what was learnt of it stays valid, and so does the mapping that handles point into. The
+            // slot, the blocks and the lock are the parent's.
+            let file = OwnFile::new(open_file(&self.path, self.options).map_err(NoRoom::Reopen)?);
+            state.own = None;
+            state.file = file;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // No handle is left that could update a cell: this is a clean exit. The gate may be held already, by who
+        // drops the last reference; without it a child forked meanwhile finds only what a crash would leave.
+        self.leave();
+    }
+}
+
+impl State {
+    fn open(path: &Path, options: Options) -> Result<State, OpenError> {
+        let io = |action| move |source| OpenError::Io { path: path.to_owned(), action, source };
+        let file = OwnFile::new(open_file(path, options)?);
+        let (region, tables) = {
+            let held = lock::lock(&file, byte::APPEND, Duration::from_secs(5)).map_err(io("lock the file"))?;
+            let _held = held.ok_or_else(|| OpenError::Busy { path: path.to_owned() })?;
+            step("file created");
+            let unmade = header::is_unmade(&file).map_err(io("look at the file"))?;
+            let region = if unmade { header::make(path, &file)? } else { header::check(path, &file)? };
+            let mut tables = Tables::default();
+            tables.follow(&region, &file);
+            if tables.broken {
+                let what = "the length of a record makes no sense".to_owned();
+                return Err(OpenError::Damaged { path: path.to_owned(), what });
+            }
+            (region, tables)
+        };
+        let mut state = State { file, region, tables, own: None, refusing: false };
+        state.after_boot();
+        Ok(state)
+    }
+
+    /// If the host was started again since the file was last used, the clock was too.
+    fn after_boot(&mut self) {
+        let here = header::boot_id();
+        let Some(there) = self.region.words(8 * words::BOOT_ID as u64, 2) else { return };
+        if there.iter().zip(here).all(|(word, half)| word.load(Ordering::Relaxed) == half) {
+            return;
+        }
+        let Ok(true) = lock::try_lock(&self.file, byte::FOLD) else { return };
+        let processes = self.processes();
+        let mut folder = Folder::new(&mut self.tables, &self.region, &self.file);
+        if folder.fold_ended(&processes).is_ok() {
+            folder.restamp();
+            there.iter().zip(here).for_each(|(word, half)| word.store(half, Ordering::Relaxed));
+        }
+        lock::unlock(&self.file, byte::FOLD);
+    }
+
+    fn processes(&self) -> Vec<Process> {
+        slot::processes(&self.tables, &self.region, &self.file, self.own.as_ref().map(|own| own.slot))
+    }
+
+    fn plan(&mut self) -> Plan {
+        self.tables.follow(&self.region, &self.file);
+        Plan { chunks: self.tables.chunks.clone(), series: self.tables.series.clone(), processes: self.processes() }
+    }
+
+    fn fold_ended(&mut self) -> Result<(), NoRoom> {
+        self.tables.follow(&self.region, &self.file);
+        let processes = self.processes();
+        if processes.iter().all(|process| process.live) {
+            return Ok(());
+        }
+        let Ok(true) = lock::try_lock(&self.file, byte::FOLD) else { return Ok(()) };
+        // Asked again: while the lock was somebody else's, they may have been folded and their slots taken.
+        let processes = self.processes();
+        let result = Folder::new(&mut self.tables, &self.region, &self.file).fold_ended(&processes);
+        lock::unlock(&self.file, byte::FOLD);
+        result
+    }
+
+    fn own(&mut self) -> Result<&mut Own, NoRoom> {
+        if self.own.is_none() {
+            // A full device is no reason not to count: the slot may be free already.
+            let _ = self.fold_ended();
+            let slot = {
+                let _held = append_lock(&self.file)?;
+                slot::claim(&mut self.tables, &self.region, &self.file)?
+            };
+            self.own = Some(Own { slot, shard: Shard::default() });
+        }
+        self.own.as_mut().ok_or(NoRoom::Damaged)
+    }
+
+    fn attach(
+        &mut self,
+        cells: &Attachment,
+        family: FamilyBytes<'_>,
+        key: &[u8],
+        shape: Shape,
+        created: f64,
+    ) -> Result<f64, NoRoom> {
+        if matches!(shape, Shape::Tally { counts } if counts > crate::MAX_COUNTS) {
+            return Err(NoRoom::TooLarge);
+        }
+        let region = Arc::clone(&self.region);
+        let number = self.series(&family, key, created)?;
+        loop {
+            let record = self.tables.series_words(&region, number).ok_or(NoRoom::Damaged)?;
+            let generation = self.revive(record, created)?;
+            let found = self.block(&region, number, generation, shape)?;
+            // SeqCst: with the fence in `remove`, either it sees this block, or this sees the new generation.
+            fence(Ordering::SeqCst);
+            if record[series::GENERATION].load(Ordering::SeqCst) != u64::from(generation) {
+                found.block.set_flag(REMOVED);
+                continue;
+            }
+            cells.point_at_file(&region, found.block);
+            self.refusing = false;
+            return Ok(f64::from_bits(record[series::CREATED].load(Ordering::Relaxed)));
+        }
+    }
+
+    /// The number of a series, which is appended if nobody has made it yet.
+    fn series(&mut self, family: &FamilyBytes<'_>, key: &[u8], created: f64) -> Result<u32, NoRoom> {
+        let find = |tables: &Tables, region: &Region| {
+            tables.family(family.key).and_then(|of| tables.find_series(region, of, key))
+        };
+        if let Some(number) = find(&self.tables, &self.region) {
+            return Ok(number);
+        }
+        let State { tables, region, file, .. } = self;
+        let _held = append_lock(file)?;
+        tables.follow(region, file);
+        if let Some(number) = find(tables, region) {
+            return Ok(number);
+        }
+        let of = match tables.family(family.key) {
+            Some(of) => of,
+            None => tables.append_family(region, file, family.key, family.details)?,
+        };
+        tables.append_series(region, file, of, key, created)
+    }
+
+    /// The generation of a series that is there; one that was removed comes back as a new one.
+    fn revive(&self, record: &[crate::sync::AtomicU64], created: f64) -> Result<u32, NoRoom> {
+        let word = &record[series::GENERATION];
+        let mut generation = word.load(Ordering::SeqCst);
+        if generation % 2 == 1 {
+            let _held = append_lock(&self.file)?;
+            generation = word.load(Ordering::SeqCst);
+            if generation % 2 == 1 {
+                record[series::CREATED].store(created.to_bits(), Ordering::Relaxed);
+                step("series renewed");
+                generation += 1;
+                word.store(generation, Ordering::SeqCst);
+            }
+        }
+        // CAST: it would take 2³² removals of one series for two generations to look the same.
+        Ok(generation as u32)
+    }
+
+    /// This process's block of a series.
+    fn block<'a>(
+        &mut self,
+        region: &'a Region,
+        number: u32,
+        generation: u32,
+        shape: Shape,
+    ) -> Result<Found<'a>, NoRoom> {
+        self.own()?;
+        let State { tables, file, own: Some(Own { slot, shard }), .. } = self else { return Err(NoRoom::Damaged) };
+        let known = shard.blocks.get(&number).and_then(|at| Found::at(region, *at));
+        if let Some(found) = known.filter(|found| found.tag().flags == 0 && found.tag().generation == generation) {
+            return if found.shape() == Some(shape) { Ok(found) } else { Err(NoRoom::Damaged) };
+        }
+        let new = NewBlock { series: number, generation, part: 0, shape };
+        let found = shard.make_block(tables, region, file, owner_of(*slot), &new)?;
+        shard.blocks.insert(number, found.at);
+        Ok(found)
+    }
+
+    fn write_image(&mut self, number: u32, generation: u32, part: u16, stamp: u64, bytes: &[u8]) -> Result<(), NoRoom> {
+        self.own()?;
+        let State { tables, region, file, own: Some(Own { slot, shard }), .. } = self else { return Ok(()) };
+        let known = shard.images.get(&(number, part)).and_then(|at| Found::at(region, *at));
+        let found = match known {
+            Some(found)
+                if found.tag().flags == 0
+                    && found.tag().generation == generation
+                    && found.block.image_capacity() >= bytes.len() =>
+            {
+                found
+            }
+            outgrown => {
+                let shape = Shape::Image { capacity: bytes.len().next_multiple_of(64).max(64) };
+                let new = NewBlock { series: number, generation, part, shape };
+                let found = shard.make_block(tables, region, file, owner_of(*slot), &new)?;
+                shard.images.insert((number, part), found.at);
+                if let Some(outgrown) = outgrown {
+                    outgrown.block.set_flag(REMOVED);
+                }
+                found
+            }
+        };
+        found.block.write_image(stamp, bytes);
+        Ok(())
+    }
+
+    fn remove(&mut self, family_key: &[u8], matches: &dyn Fn(&[u8]) -> bool) {
+        let State { tables, region, file, .. } = self;
+        tables.follow(region, file);
+        let Some(family) = tables.family(family_key) else { return };
+        let mut removed = vec![false; tables.series.len()];
+        for number in 0..tables.series.len() {
+            // CAST: the file numbers series in 32 bits.
+            let Some(record) = tables.series_words(region, number as u32) else { continue };
+            if record[series::FAMILY].load(Ordering::Relaxed) != u64::from(family) {
+                continue;
+            }
+            let generation = record[series::GENERATION].load(Ordering::SeqCst);
+            if generation % 2 == 0 && series_bytes(record).is_some_and(|(_, key)| matches(&key)) {
+                let next = generation + 1;
+                let _ =
+                    record[series::GENERATION].compare_exchange(generation, next, Ordering::SeqCst, Ordering::Relaxed);
+                removed[number] = true;
+            }
+        }
+        step("generation raised");
+        // SeqCst: with the fence in `attach`.
+        fence(Ordering::SeqCst);
+        for chunk in tables.chunks.iter().filter_map(|at| Chunk::at(region, *at)) {
+            if chunk.owner() <= super::layout::BASE {
+                continue;
+            }
+            for found in chunk.blocks() {
+                if removed.get(found.series() as usize) == Some(&true) {
+                    found.block.set_flag(REMOVED);
+                }
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        let Some(own) = self.own.take() else { return };
+        let me = Process { slot: own.slot, pid: std::process::id(), live: false };
+        if let Ok(Some(_held)) = lock::lock(&self.file, byte::FOLD, super::PATIENCE) {
+            // What finds no room in the base shard stays in this shard: the next one folds it.
+            let _ = Folder::new(&mut self.tables, &self.region, &self.file).fold_process(me);
+        }
+        lock::unlock(&self.file, byte::slot(own.slot));
+    }
+
+    /// Gives up a file that is no longer at its path: this process's blocks in it stop counting, so that every handle
+    /// comes to the new one.
+    fn forsake(&mut self) {
+        let Some(own) = self.own.take().filter(|_| self.file.is_ours()) else { return };
+        for chunk in self.tables.chunks.iter().filter_map(|at| Chunk::at(&self.region, *at)) {
+            if chunk.owner() != NOBODY && chunk.owner() == owner_of(own.slot) {
+                chunk.blocks().for_each(|found| found.block.set_flag(REMOVED));
+            }
+        }
+    }
+}
+
+fn open_file(path: &Path, options: Options) -> Result<File, OpenError> {
+    let mut open = OpenOptions::new();
+    let file = open.read(true).write(true).create(true).truncate(false).mode(options.mode).open(path);
+    let file =
+        file.map_err(|source| OpenError::Io { path: path.to_owned(), action: "open or make the file", source })?;
+    match network(&file).filter(|_| !options.allow_network) {
+        Some(kind) => Err(OpenError::Network { path: path.to_owned(), kind }),
+        None => Ok(file),
+    }
+}
+
+/// The file systems on which processes of several hosts would map the same file without sharing memory.
+fn network(file: &File) -> Option<&'static str> {
+    let kind = nix::sys::statfs::fstatfs(file).ok()?.filesystem_type();
+    [
+        (0x6969, "NFS"),
+        (0x517b, "SMB"),
+        (0xff53_4d42, "CIFS"),
+        (0xfe53_4d42, "SMB2"),
+        (0x6573_5546, "FUSE"),
+        (0x0102_1997, "9p"),
+        (0x00c3_6400, "Ceph"),
+        (0x5346_414f, "AFS"),
+        (0x6165_676c, "a file system of Plan 9"),
+    ]
+    .into_iter()
+    .find(|(magic, _)| kind.0 & 0xffff_ffff == *magic)
+    .map(|(_, name)| name)
+}
