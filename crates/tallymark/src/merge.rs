@@ -281,19 +281,23 @@ fn gauge_values(mode: GaugeMode, gauge: GaugeTotal, mut push: impl FnMut(Option<
         GaugeMode::LiveMin => least(&live_values),
         GaugeMode::Max => greatest(&all_values),
         GaugeMode::LiveMax => greatest(&live_values),
-        GaugeMode::Sum => Some(all_values.iter().sum()),
-        GaugeMode::LiveSum => Some(live_values.iter().sum()),
+        GaugeMode::Sum => sum(&all_values),
+        GaugeMode::LiveSum => sum(&live_values),
         GaugeMode::MostRecent => newest(&gauge).map(|process| process.value),
         GaugeMode::LiveMostRecent => live().max_by_key(|process| process.stamp).map(|process| process.value),
         GaugeMode::Auto => match newest(&gauge) {
             Some(process) if process.stamp != 0 => Some(process.value),
-            _ => Some(live_values.iter().sum()),
+            _ => Some(sum(&live_values).unwrap_or(0.0)),
         },
     };
     // A live mode without a live process has no value to show.
     if let Some(value) = one {
         push(None, Value::Gauge(value));
     }
+}
+
+fn sum(values: &[f64]) -> Option<f64> {
+    values.iter().copied().reduce(|a, b| a + b)
 }
 
 fn least(values: &[f64]) -> Option<f64> {
