@@ -1,8 +1,10 @@
-"""What `time()`, `count_exceptions()` and `track_inprogress()` give: a block or a function under watch.
+"""What `time()`, `count_exceptions()` and `track_inprogress()` give: a block or a function under
+watch.
 
-Each is a context manager, an async context manager and a decorator. A coroutine function is watched until it has
-finished, anything else until it returns: a generator function only until its generator is made. Decorated functions keep
-their name and signature. Numbers are not kept here: whatever has ``inc``, ``dec`` or the named method will do.
+Each is a context manager, an async context manager and a decorator. A coroutine function is watched
+until it has finished, anything else until it returns: a generator function only until its generator
+is made. Decorated functions keep their name and signature. Numbers are not kept here: whatever has
+``inc``, ``dec`` or the named method will do.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from timeit import default_timer
 from types import TracebackType
-from typing import Any, Callable, ContextManager, Literal, Optional, Protocol, TypeVar, Union, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 _T = TypeVar("_T", bound="Timer")
-_Exceptions = Union[type[BaseException], tuple[type[BaseException], ...]]
+_Exceptions = type[BaseException] | tuple[type[BaseException], ...]
 
 
 class _Incremented(Protocol):
@@ -61,9 +65,9 @@ class ExceptionCounter:
 
     def __exit__(
         self,
-        typ: Optional[type[BaseException]],
-        value: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
     ) -> Literal[False]:
         if isinstance(value, self._exception):
             self._counter.inc()
@@ -74,9 +78,9 @@ class ExceptionCounter:
 
     async def __aexit__(
         self,
-        typ: Optional[type[BaseException]],
-        value: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
     ) -> Literal[False]:
         return self.__exit__(typ, value, traceback)
 
@@ -110,9 +114,9 @@ class InprogressTracker:
 
     def __exit__(
         self,
-        typ: Optional[type[BaseException]],
-        value: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._gauge.dec()
 
@@ -121,9 +125,9 @@ class InprogressTracker:
 
     async def __aexit__(
         self,
-        typ: Optional[type[BaseException]],
-        value: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.__exit__(typ, value, traceback)
 
@@ -135,8 +139,8 @@ class Timer:
     """
     Hand the duration of a block or a call, in seconds, to a method of a metric.
 
-    As a decorator it makes a new timer for every call, so that calls may overlap and nest. One object in several
-    ``with`` statements at once would mix their beginnings up.
+    As a decorator it makes a new timer for every call, so that calls may overlap and nest. One
+    object in several ``with`` statements at once would mix their beginnings up.
 
     Args:
         metric: The metric; while the block runs it may still be a parent that lacks its labels.
@@ -161,7 +165,7 @@ class Timer:
     def __init__(self, metric: Any, callback_name: str) -> None:
         self._metric = metric
         self._callback_name = callback_name
-        self.duration: Optional[float] = None
+        self.duration: float | None = None
 
     def _new_timer(self: _T) -> _T:
         return self.__class__(self._metric, self._callback_name)
@@ -172,9 +176,9 @@ class Timer:
 
     def __exit__(
         self,
-        typ: Optional[type[BaseException]],
-        value: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         # Not every platform's clock only goes forward.
         self.duration = max(default_timer() - self._start, 0)
@@ -185,9 +189,9 @@ class Timer:
 
     async def __aexit__(
         self,
-        typ: Optional[type[BaseException]],
-        value: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.__exit__(typ, value, traceback)
 
@@ -206,7 +210,7 @@ class Timer:
         return _watched(f, self._new_timer)
 
 
-def _watched(f: F, watch: Callable[[], ContextManager[object]]) -> F:
+def _watched(f: F, watch: Callable[[], AbstractContextManager[object]]) -> F:
     """Give a function that does as *f* does, under a watch of its own at every call."""
     wrapper: Callable[..., Any]
     if _is_coroutine_function(f):
@@ -223,7 +227,8 @@ def _watched(f: F, watch: Callable[[], ContextManager[object]]) -> F:
             with watch():
                 return f(*args, **kwargs)
 
-    # inspect.signature() follows __wrapped__ by itself, getfullargspec() does not and asks for this.
+    # inspect.signature() follows __wrapped__ by itself, getfullargspec() does not and asks for
+    # this.
     signature = _signature(f)
     if signature is not None:
         wrapper.__signature__ = signature  # type: ignore[attr-defined]
@@ -233,15 +238,17 @@ def _watched(f: F, watch: Callable[[], ContextManager[object]]) -> F:
 def _is_coroutine_function(f: Callable[..., Any]) -> bool:
     if inspect.iscoroutinefunction(f):
         return True
-    return not isinstance(f, type) and inspect.iscoroutinefunction(getattr(f, "__call__", None))
+    # An object whose class has an async __call__; calling a class itself only makes such an object.
+    return not isinstance(f, type) and inspect.iscoroutinefunction(type(f).__call__)
 
 
-def _signature(f: Callable[..., Any]) -> Optional[inspect.Signature]:
+def _signature(f: Callable[..., Any]) -> inspect.Signature | None:
     try:
         if sys.version_info >= (3, 14):
             from annotationlib import Format
 
-            # Annotations may name what is defined further down the module: they are not evaluated for this.
+            # Annotations may name what is defined further down the module: they are not evaluated
+            # for this.
             return inspect.signature(f, annotation_format=Format.FORWARDREF)
         return inspect.signature(f)
     except (TypeError, ValueError):

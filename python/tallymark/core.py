@@ -1,6 +1,7 @@
 """The names that writers of collectors import, in one place.
 
-Every one is the very object of its own module: ``core.Metric is metrics_core.Metric``. Nothing is defined here.
+Every one is the very object of its own module: ``core.Metric is metrics_core.Metric``. Nothing is
+defined here.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .registry import REGISTRY, CollectorRegistry, DuplicateTimeseries
 from .samples import BucketSpan, Exemplar, NativeHistogram, Sample, Timestamp
 
 __all__ = (
+    "REGISTRY",
     "BucketSpan",
     "CollectorRegistry",
     "Counter",
@@ -38,7 +40,6 @@ __all__ = (
     "InfoMetricFamily",
     "Metric",
     "NativeHistogram",
-    "REGISTRY",
     "Sample",
     "StateSetMetricFamily",
     "Summary",

@@ -1,32 +1,33 @@
 """What the garbage collector has done, by generation.
 
-Read from the interpreter's own counters when somebody scrapes; collecting makes no garbage of its own that would show in
-them. Interpreters without such counters get no collector.
+Read from the interpreter's own counters when somebody scrapes; collecting makes no garbage of its
+own that would show in them. Interpreters without such counters get no collector.
 """
 
 from __future__ import annotations
 
 import gc
 import platform
-from typing import Iterable, Optional
+from collections.abc import Iterable
 
 from .metrics_core import CounterMetricFamily, Metric
 from .registry import REGISTRY, Collector, CollectorRegistry
 
 
 class GCCollector(Collector):
-    """
-    The families ``python_gc_objects_collected``, ``python_gc_objects_uncollectable`` and ``python_gc_collections``.
+    """The families ``python_gc_objects_collected``, ``python_gc_objects_uncollectable`` and
+    ``python_gc_collections``.
 
     Args:
-        registry: Where to register, None for nowhere. Nothing is registered on interpreters other than CPython.
+        registry: Where to register, None for nowhere. Nothing is registered on interpreters other
+            than CPython.
 
     Example:
         >>> [family.name for family in GCCollector(registry=None).collect()][0]
         'python_gc_objects_collected'
     """
 
-    def __init__(self, registry: Optional[CollectorRegistry] = REGISTRY) -> None:
+    def __init__(self, registry: CollectorRegistry | None = REGISTRY) -> None:
         counted = hasattr(gc, "get_stats") and platform.python_implementation() == "CPython"
         if registry and counted:
             registry.register(self)

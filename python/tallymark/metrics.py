@@ -1,8 +1,8 @@
 """The metric classes, and the switch for ``_created`` samples.
 
-The classes are native: an increment never runs a line of Python. They read ``_use_created`` from this module at every
-scrape, so that assigning it works as the two functions do. What a metric is worth, and where it counts, is not known
-here.
+The classes are native: an increment never runs a line of Python. They read ``_use_created`` from
+this module at every scrape, so that assigning it works as the two functions do. What a metric is
+worth, and where it counts, is not known here.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from .validation import _validate_exemplar, _validate_labelnames, _validate_metr
 
 # Beside the classes, what subclasses of them are used to find here.
 __all__ = (
+    "INF",
+    "REGISTRY",
     "Collector",
     "CollectorRegistry",
     "Counter",
@@ -27,12 +29,10 @@ __all__ = (
     "Exemplar",
     "Gauge",
     "Histogram",
-    "INF",
     "Info",
     "InprogressTracker",
     "Metric",
     "MetricWrapperBase",
-    "REGISTRY",
     "Sample",
     "Summary",
     "Timer",

@@ -1,13 +1,14 @@
 """Metric families as values: what a collector gives to a scrape.
 
-``Metric`` is a family and its samples; the classes below it know which samples their type has, so that a custom collector
-need not. They hold numbers that were read elsewhere and belong to one scrape: for numbers that are counted here, see
-``metrics``. Nothing here knows how a family is written.
+``Metric`` is a family and its samples; the classes below it know which samples their type has, so
+that a custom collector need not. They hold numbers that were read elsewhere and belong to one
+scrape: for numbers that are counted here, see ``metrics``. Nothing here knows how a family is
+written.
 """
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from collections.abc import Iterable, Mapping, Sequence
 
 from .samples import Exemplar, NativeHistogram, Sample, Timestamp
 from .validation import _validate_metric_name
@@ -24,8 +25,8 @@ METRIC_TYPES = (
 )
 """The types a family can have; ``untyped`` is read as ``unknown``."""
 
-_Time = Optional[Union[Timestamp, float]]
-_Bucket = Union[Tuple[str, float], Tuple[str, float, Optional[Exemplar]]]
+_Time = Timestamp | float | None
+_Bucket = tuple[str, float] | tuple[str, float, Exemplar | None]
 
 
 class Metric:
@@ -62,16 +63,16 @@ class Metric:
         self.documentation: str = documentation
         self.unit: str = unit
         self.type: str = typ
-        self.samples: List[Sample] = []
+        self.samples: list[Sample] = []
 
     def add_sample(
         self,
         name: str,
-        labels: Dict[str, str],
+        labels: dict[str, str],
         value: float,
         timestamp: _Time = None,
-        exemplar: Optional[Exemplar] = None,
-        native_histogram: Optional[NativeHistogram] = None,
+        exemplar: Exemplar | None = None,
+        native_histogram: NativeHistogram | None = None,
     ) -> None:
         """
         Append a sample under its full name.
@@ -87,11 +88,14 @@ class Metric:
     def __repr__(self) -> str:
         return "Metric({}, {}, {}, {}, {})".format(*self._parts())
 
-    def _parts(self) -> Tuple[str, str, str, str, List[Sample]]:
+    def _parts(self) -> tuple[str, str, str, str, list[Sample]]:
         return self.name, self.documentation, self.type, self.unit, self.samples
 
-    def _restricted_metric(self, names: Iterable[str]) -> Optional[Metric]:
-        """Give the family with the samples of these names only, without its unit; None if there are none."""
+    def _restricted_metric(self, names: Iterable[str]) -> Metric | None:
+        """
+        Give the family with the samples of these names only, without its unit; None if there are
+        none.
+        """
         samples = [sample for sample in self.samples if sample[0] in names]
         if not samples:
             return None
@@ -101,14 +105,17 @@ class Metric:
 
 
 class _LabelledFamily(Metric):
-    """What the families below share: either one value given at once, or label names and a value for each set."""
+    """
+    What the families below share: either one value given at once, or label names and a value for
+    each set.
+    """
 
     def __init__(
         self,
         name: str,
         documentation: str,
         typ: str,
-        labels: Optional[Iterable[str]],
+        labels: Iterable[str] | None,
         value: object,
         unit: str = "",
         value_is_called: str = "value",
@@ -116,20 +123,20 @@ class _LabelledFamily(Metric):
         super().__init__(name, documentation, typ, unit)
         if labels is not None and value is not None:
             raise ValueError(f"Can only specify at most one of {value_is_called} and labels.")
-        self._labelnames: Tuple[str, ...] = () if labels is None else tuple(labels)
+        self._labelnames: tuple[str, ...] = () if labels is None else tuple(labels)
 
     def _add(
         self,
         suffix: str,
-        labels: Dict[str, str],
+        labels: dict[str, str],
         value: float,
         timestamp: _Time,
-        exemplar: Optional[Exemplar] = None,
+        exemplar: Exemplar | None = None,
     ) -> None:
         self.samples.append(Sample(self.name + suffix, labels, value, timestamp, exemplar))
 
-    def _labels(self, values: Iterable[str]) -> Dict[str, str]:
-        return dict(zip(self._labelnames, values))
+    def _labels(self, values: Iterable[str]) -> dict[str, str]:
+        return dict(zip(self._labelnames, values, strict=False))
 
 
 class UnknownMetricFamily(_LabelledFamily):
@@ -156,8 +163,8 @@ class UnknownMetricFamily(_LabelledFamily):
         self,
         name: str,
         documentation: str,
-        value: Optional[float] = None,
-        labels: Optional[Iterable[str]] = None,
+        value: float | None = None,
+        labels: Iterable[str] | None = None,
         unit: str = "",
     ) -> None:
         super().__init__(name, documentation, "unknown", labels, value, unit)
@@ -212,11 +219,11 @@ class CounterMetricFamily(_LabelledFamily):
         self,
         name: str,
         documentation: str,
-        value: Optional[float] = None,
-        labels: Optional[Iterable[str]] = None,
-        created: Optional[float] = None,
+        value: float | None = None,
+        labels: Iterable[str] | None = None,
+        created: float | None = None,
         unit: str = "",
-        exemplar: Optional[Exemplar] = None,
+        exemplar: Exemplar | None = None,
     ) -> None:
         if name.endswith("_total"):
             name = name[: -len("_total")]
@@ -228,9 +235,9 @@ class CounterMetricFamily(_LabelledFamily):
         self,
         labels: Iterable[str],
         value: float,
-        created: Optional[float] = None,
+        created: float | None = None,
         timestamp: _Time = None,
-        exemplar: Optional[Exemplar] = None,
+        exemplar: Exemplar | None = None,
     ) -> None:
         """
         Add the total of one set of labels.
@@ -278,8 +285,8 @@ class GaugeMetricFamily(_LabelledFamily):
         self,
         name: str,
         documentation: str,
-        value: Optional[float] = None,
-        labels: Optional[Iterable[str]] = None,
+        value: float | None = None,
+        labels: Iterable[str] | None = None,
         unit: str = "",
     ) -> None:
         super().__init__(name, documentation, "gauge", labels, value, unit)
@@ -327,9 +334,9 @@ class SummaryMetricFamily(_LabelledFamily):
         self,
         name: str,
         documentation: str,
-        count_value: Optional[float] = None,
-        sum_value: Optional[float] = None,
-        labels: Optional[Iterable[str]] = None,
+        count_value: float | None = None,
+        sum_value: float | None = None,
+        labels: Iterable[str] | None = None,
         unit: str = "",
     ) -> None:
         if (sum_value is None) != (count_value is None):
@@ -380,7 +387,8 @@ class HistogramMetricFamily(_LabelledFamily):
         unit: Such as ``seconds``.
 
     Example:
-        >>> family = HistogramMetricFamily("size", "Size.", buckets=[("1", 2), ("+Inf", 3)], sum_value=9)
+        >>> buckets = [("1", 2), ("+Inf", 3)]
+        >>> family = HistogramMetricFamily("size", "Size.", buckets=buckets, sum_value=9)
         >>> [(sample.name, sample.value) for sample in family.samples]
         [('size_bucket', 2), ('size_bucket', 3), ('size_count', 3), ('size_sum', 9)]
     """
@@ -389,9 +397,9 @@ class HistogramMetricFamily(_LabelledFamily):
         self,
         name: str,
         documentation: str,
-        buckets: Optional[Sequence[_Bucket]] = None,
-        sum_value: Optional[float] = None,
-        labels: Optional[Iterable[str]] = None,
+        buckets: Sequence[_Bucket] | None = None,
+        sum_value: float | None = None,
+        labels: Iterable[str] | None = None,
         unit: str = "",
     ) -> None:
         if sum_value is not None and buckets is None:
@@ -404,20 +412,20 @@ class HistogramMetricFamily(_LabelledFamily):
         self,
         labels: Iterable[str],
         buckets: Sequence[_Bucket],
-        sum_value: Optional[float],
+        sum_value: float | None,
         timestamp: _Time = None,
     ) -> None:
         """
         Add the observations of one set of labels.
 
-        Where the lowest bound is negative the sum could fall, which Prometheus takes for a restart: then neither the
-        sum nor the count is shown.
+        Where the lowest bound is negative the sum could fall, which Prometheus takes for a restart:
+        then neither the sum nor the count is shown.
 
         Args:
             labels: The label values, in the order of the names.
 
-            buckets: Pairs of a bound as text and the number of observations up to it, ascending, the last one
-                ``+Inf``; a third element is an exemplar.
+            buckets: Pairs of a bound as text and the number of observations up to it, ascending,
+                the last one ``+Inf``; a third element is an exemplar.
 
             sum_value: The sum of the observations, or None if it is not known.
 
@@ -460,9 +468,9 @@ class GaugeHistogramMetricFamily(_LabelledFamily):
         self,
         name: str,
         documentation: str,
-        buckets: Optional[Sequence[Tuple[str, float]]] = None,
-        gsum_value: Optional[float] = None,
-        labels: Optional[Iterable[str]] = None,
+        buckets: Sequence[tuple[str, float]] | None = None,
+        gsum_value: float | None = None,
+        labels: Iterable[str] | None = None,
         unit: str = "",
     ) -> None:
         super().__init__(name, documentation, "gaugehistogram", labels, buckets, unit, "buckets")
@@ -472,8 +480,8 @@ class GaugeHistogramMetricFamily(_LabelledFamily):
     def add_metric(
         self,
         labels: Iterable[str],
-        buckets: Sequence[Tuple[str, float]],
-        gsum_value: Optional[float],
+        buckets: Sequence[tuple[str, float]],
+        gsum_value: float | None,
         timestamp: _Time = None,
     ) -> None:
         """
@@ -482,7 +490,8 @@ class GaugeHistogramMetricFamily(_LabelledFamily):
         Args:
             labels: The label values, in the order of the names.
 
-            buckets: Pairs of a bound as text and the number of things up to it, ascending, the last one ``+Inf``.
+            buckets: Pairs of a bound as text and the number of things up to it, ascending, the last
+                one ``+Inf``.
 
             gsum_value: The sum of the sizes, or None if it is not known: then it is not shown.
 
@@ -518,8 +527,8 @@ class InfoMetricFamily(_LabelledFamily):
         self,
         name: str,
         documentation: str,
-        value: Optional[Mapping[str, str]] = None,
-        labels: Optional[Iterable[str]] = None,
+        value: Mapping[str, str] | None = None,
+        labels: Iterable[str] | None = None,
     ) -> None:
         super().__init__(name, documentation, "info", labels, value)
         if value is not None:
@@ -546,7 +555,8 @@ class StateSetMetricFamily(_LabelledFamily):
     A family of states that are on or off.
 
     Args:
-        name: The name of the family, its samples and the label that says which state a sample is about.
+        name: The name of the family, its samples and the label that says which state a sample is
+            about.
 
         documentation: The help text.
 
@@ -564,8 +574,8 @@ class StateSetMetricFamily(_LabelledFamily):
         self,
         name: str,
         documentation: str,
-        value: Optional[Mapping[str, bool]] = None,
-        labels: Optional[Iterable[str]] = None,
+        value: Mapping[str, bool] | None = None,
+        labels: Iterable[str] | None = None,
     ) -> None:
         super().__init__(name, documentation, "stateset", labels, value)
         if value is not None:

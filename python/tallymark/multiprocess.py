@@ -1,15 +1,15 @@
 """The official client's multiprocess mode, on the shared store.
 
-With ``PROMETHEUS_MULTIPROC_DIR`` set, every process counts into one file in that directory, and any of them can show all.
-So what deployments did by hand is done already: the functions are here so that they go on working. Nothing in this module
-knows how numbers of several processes become one.
+With ``PROMETHEUS_MULTIPROC_DIR`` set, every process counts into one file in that directory, and any
+of them can show all. So what deployments did by hand is done already: the functions are here so
+that they go on working. Nothing in this module knows how numbers of several processes become one.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from typing import Iterable, Optional, Union
+from collections.abc import Iterable
 
 from . import _tallymark
 from .metrics_core import Metric
@@ -42,8 +42,8 @@ class MultiProcessCollector(_WholeStore):
 
     def __init__(
         self,
-        registry: Optional[CollectorRegistry],
-        path: Optional[Union[str, os.PathLike[str]]] = None,
+        registry: CollectorRegistry | None,
+        path: str | os.PathLike[str] | None = None,
     ) -> None:
         directory = _directory_of_environment() if path is None else path
         if not directory or not os.path.isdir(directory):
@@ -52,12 +52,16 @@ class MultiProcessCollector(_WholeStore):
         if registry:
             registry.register(self)
 
+    def describe(self) -> Iterable[Metric]:
+        """Give nothing: whatever other processes declare, the names stay free for this one."""
+        return ()
+
     def collect(self) -> Iterable[Metric]:
         """Give every family of the store, with the values of all processes."""
         return _tallymark.RegistryCore().collect(True, [])
 
 
-def mark_process_dead(pid: int, path: Optional[Union[str, os.PathLike[str]]] = None) -> None:
+def mark_process_dead(pid: int, path: str | os.PathLike[str] | None = None) -> None:
     """
     Do nothing: the store notices by itself that a process has ended.
 
@@ -73,7 +77,7 @@ def mark_process_dead(pid: int, path: Optional[Union[str, os.PathLike[str]]] = N
     """
 
 
-def _directory_of_environment() -> Optional[str]:
+def _directory_of_environment() -> str | None:
     directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if directory is None and "prometheus_multiproc_dir" in os.environ:
         directory = os.environ["prometheus_multiproc_dir"]

@@ -1,12 +1,14 @@
 """Which Python this is, as one series whose labels say it.
 
-Read once, since it does not change while a process lives. What the process is doing is told by ``process_collector``.
+Read once, since it does not change while a process lives. What the process is doing is told by
+``process_collector``.
 """
 
 from __future__ import annotations
 
 import platform as _platform
-from typing import Any, Dict, Iterable, List, Optional
+from collections.abc import Iterable
+from typing import Any
 
 from .metrics_core import GaugeMetricFamily, Metric
 from .registry import REGISTRY, Collector, CollectorRegistry
@@ -29,8 +31,8 @@ class PlatformCollector(Collector):
 
     def __init__(
         self,
-        registry: Optional[CollectorRegistry] = REGISTRY,
-        platform: Optional[Any] = None,
+        registry: CollectorRegistry | None = REGISTRY,
+        platform: Any | None = None,
     ) -> None:
         self._platform = _platform if platform is None else platform
         info = self._python()
@@ -38,7 +40,7 @@ class PlatformCollector(Collector):
             info.update(self._java())
         family = GaugeMetricFamily("python_info", "Python platform information", labels=info)
         family.add_metric(info.values(), 1)
-        self._families: List[Metric] = [family]
+        self._families: list[Metric] = [family]
         if registry:
             registry.register(self)
 
@@ -46,7 +48,7 @@ class PlatformCollector(Collector):
         """Give the one family."""
         return self._families
 
-    def _python(self) -> Dict[str, str]:
+    def _python(self) -> dict[str, str]:
         major, minor, patchlevel = self._platform.python_version_tuple()
         return {
             "version": self._platform.python_version(),
@@ -56,7 +58,7 @@ class PlatformCollector(Collector):
             "patchlevel": patchlevel,
         }
 
-    def _java(self) -> Dict[str, str]:
+    def _java(self) -> dict[str, str]:
         version, _, (name, release, vendor), _ = self._platform.java_ver()
         return {
             "jvm_version": version,

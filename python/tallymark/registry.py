@@ -1,8 +1,9 @@
 """Which collectors a scrape asks, and which names they have claimed.
 
-A registry keeps two dicts, as the official client does, because people read and clear them; a native twin that renders
-expositions without Python follows every change of the first. Names are claimed when a collector is registered, values are
-read when somebody scrapes, with no lock held. How families look on the wire, and where numbers live, is not known here.
+A registry keeps two dicts, as the official client does, because people read and clear them; a
+native twin that renders expositions without Python follows every change of the first. Names are
+claimed when a collector is registered, values are read when somebody scrapes, with no lock held.
+How families look on the wire, and where numbers live, is not known here.
 """
 
 from __future__ import annotations
@@ -10,25 +11,16 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Iterable, Iterator, Mapping
 from typing import (
-    TYPE_CHECKING,
     Any,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
     NamedTuple,
-    Optional,
     Protocol,
     runtime_checkable,
 )
 
 from . import _tallymark
 from .metrics_core import Metric
-
-if TYPE_CHECKING:
-    from typing import Set
 
 # What a family claims beside its name: the names of its samples.
 _SUFFIXES: Mapping[str, tuple[str, ...]] = {
@@ -45,8 +37,9 @@ class Collector(Protocol):
     """
     Anything that a registry can ask for families: a hashable object with `collect()`.
 
-    A collector may also have ``describe()``, which gives the same families without their samples. A registry with
-    *auto_describe* collects once at registration if there is none; a ``describe()`` that gives nothing claims no names.
+    A collector may also have ``describe()``, which gives the same families without their samples. A
+    registry with *auto_describe* collects once at registration if there is none; a ``describe()``
+    that gives nothing claims no names.
 
     Example:
         >>> from tallymark.core import CollectorRegistry, GaugeMetricFamily
@@ -60,7 +53,10 @@ class Collector(Protocol):
     """
 
     def collect(self) -> Iterable[Metric]:
-        """Give the families with the values they have now; called at every scrape, by several threads at once."""
+        """
+        Give the families with the values they have now; called at every scrape, by several threads
+        at once.
+        """
 
 
 class DuplicateTimeseries(ValueError):
@@ -71,7 +67,7 @@ class DuplicateTimeseries(ValueError):
         duplicates: The names.
     """
 
-    def __init__(self, duplicates: Set[str]) -> None:
+    def __init__(self, duplicates: set[str]) -> None:
         # As a set is written, but always in the same order.
         names = ", ".join(repr(name) for name in sorted(duplicates))
         super().__init__(f"Duplicated timeseries in CollectorRegistry: {{{names}}}")
@@ -82,15 +78,17 @@ class CollectorRegistry:
     """
     A set of collectors that are scraped together.
 
-    Safe from any thread; a collector, a finalizer or a signal handler may use the registry that is just asking it.
+    Safe from any thread; a collector, a finalizer or a signal handler may use the registry that is
+    just asking it.
 
     Args:
-        auto_describe: Whether to collect from what has no ``describe()`` when it is registered, so that clashes are
-            found then.
+        auto_describe: Whether to collect from what has no ``describe()`` when it is registered, so
+            that clashes are found then.
 
         target_info: The labels of a ``target_info`` metric, which says what this process is.
 
-        support_collectors_without_names: Whether restricted registries ask collectors that claimed no names, too.
+        support_collectors_without_names: Whether restricted registries ask collectors that claimed
+            no names, too.
 
     Example:
         >>> from tallymark import Counter, generate_latest
@@ -108,25 +106,25 @@ class CollectorRegistry:
     def __init__(
         self,
         auto_describe: bool = False,
-        target_info: Optional[Dict[str, str]] = None,
+        target_info: dict[str, str] | None = None,
         support_collectors_without_names: bool = False,
     ) -> None:
         self._lock = _Lock()
         self._core = _tallymark.RegistryCore()
         self._names = _CollectorNames(self._core)
-        self._names_to_collectors: Dict[str, Collector] = {}
+        self._names_to_collectors: dict[str, Collector] = {}
         self._auto_describe = auto_describe
         self._support_collectors_without_names = support_collectors_without_names
-        self._target_info: Optional[Dict[str, str]] = None
+        self._target_info: dict[str, str] | None = None
         self.set_target_info(target_info)
         _registries.add(self)
 
     @property
-    def _collector_to_names(self) -> Dict[Collector, List[str]]:
+    def _collector_to_names(self) -> dict[Collector, list[str]]:
         return self._names
 
     @_collector_to_names.setter
-    def _collector_to_names(self, names: Mapping[Collector, List[str]]) -> None:
+    def _collector_to_names(self, names: Mapping[Collector, list[str]]) -> None:
         with self._lock:
             self._names.clear()
             self._names.update(names)
@@ -139,7 +137,8 @@ class CollectorRegistry:
             collector: See `Collector`.
 
         Raises:
-            DuplicateTimeseries: Another collector has claimed a name of this one, which then is not added.
+            DuplicateTimeseries: Another collector has claimed a name of this one, which then is not
+                added.
         """
         # Asked before the lock is taken: the collector may well register something itself.
         names = self._get_names(collector)
@@ -164,11 +163,11 @@ class CollectorRegistry:
                 self._names_to_collectors.pop(name, None)
             del self._names[collector]
 
-    def _get_names(self, collector: Any) -> List[str]:
+    def _get_names(self, collector: Any) -> list[str]:
         describe = getattr(collector, "describe", None)
         if not describe and self._auto_describe:
             describe = collector.collect
-        names: List[str] = []
+        names: list[str] = []
         for family in describe() if describe else ():
             names.append(family.name)
             names.extend(family.name + suffix for suffix in _SUFFIXES.get(family.type, ()))
@@ -192,7 +191,7 @@ class CollectorRegistry:
         """
         return RestrictedRegistry(names, self)
 
-    def set_target_info(self, labels: Optional[Dict[str, str]]) -> None:
+    def set_target_info(self, labels: dict[str, str] | None) -> None:
         """
         Set the labels of ``target_info``, or take it away.
 
@@ -211,13 +210,11 @@ class CollectorRegistry:
                 self._names_to_collectors.pop("target_info", None)
             self._target_info = labels
 
-    def get_target_info(self) -> Optional[Dict[str, str]]:
+    def get_target_info(self) -> dict[str, str] | None:
         """Give the labels of ``target_info``, None if there is no such metric."""
         return self._target_info
 
-    def get_sample_value(
-        self, name: str, labels: Optional[Dict[str, str]] = None
-    ) -> Optional[float]:
+    def get_sample_value(self, name: str, labels: dict[str, str] | None = None) -> float | None:
         """
         Give the value of one sample.
 
@@ -252,7 +249,8 @@ class RestrictedRegistry:
     """
     The samples of some names, out of a registry as it is when somebody scrapes.
 
-    Only the collectors that claimed one of the names are asked, in the order in which they were registered.
+    Only the collectors that claimed one of the names are asked, in the order in which they were
+    registered.
 
     Example:
         >>> from tallymark import Summary
@@ -268,7 +266,10 @@ class RestrictedRegistry:
         self._registry = registry
 
     def collect(self) -> Iterator[Metric]:
-        """Give the families that have samples of these names, without their other samples and their unit."""
+        """
+        Give the families that have samples of these names, without their other samples and their
+        unit.
+        """
         scrape = self._scrape()
         for family in scrape.core.collect(scrape.with_undeclared, scrape.first):
             restricted = family._restricted_metric(self._name_set)
@@ -300,17 +301,18 @@ class _Scrape(NamedTuple):
     """What one scrape reads: native collectors, and what else it shows."""
 
     core: _tallymark.RegistryCore
-    names: Optional[List[str]]
+    names: list[str] | None
     with_undeclared: bool
-    first: List[Metric]
+    first: list[Metric]
 
 
-def _scrape_of(registry: Collector) -> Optional[_Scrape]:
+def _scrape_of(registry: Collector) -> _Scrape | None:
     """
     Give what a registry of ours shows, to be read without Python.
 
     Returns:
-        None if its `collect()` has to be called: it is no registry of ours, or somebody has replaced the method.
+        None if its `collect()` has to be called: it is no registry of ours, or somebody has
+        replaced the method.
     """
     if isinstance(registry, (CollectorRegistry, RestrictedRegistry)):
         ours = (CollectorRegistry.collect, RestrictedRegistry.collect)
@@ -330,12 +332,12 @@ class _EmptyCollector:
         return ()
 
 
-class _CollectorNames(Dict[Collector, List[str]]):
+class _CollectorNames(dict[Collector, list[str]]):
     """
     Collectors with the names they claimed: a dict whose native twin follows every change.
 
-    A collector that stands for the whole store is not handed on. It is counted: as long as there is one, the twin itself
-    shows what its collectors do not, and so nothing twice.
+    A collector that stands for the whole store is not handed on. It is counted: as long as there is
+    one, the twin itself shows what its collectors do not, and so nothing twice.
     """
 
     def __init__(self, core: _tallymark.RegistryCore) -> None:
@@ -343,7 +345,7 @@ class _CollectorNames(Dict[Collector, List[str]]):
         self._core = core
         self.whole_stores = 0
 
-    def __setitem__(self, collector: Collector, names: List[str]) -> None:
+    def __setitem__(self, collector: Collector, names: list[str]) -> None:
         if collector not in self:
             self._follow(collector, added=True)
         super().__setitem__(collector, names)
@@ -392,7 +394,7 @@ class _CollectorNames(Dict[Collector, List[str]]):
         collector = next(reversed(self))
         return collector, self.pop(collector)
 
-    def __copy__(self) -> Dict[Collector, List[str]]:
+    def __copy__(self) -> dict[Collector, list[str]]:
         return dict(self)
 
 
@@ -400,7 +402,8 @@ class _Lock:
     """
     A lock that its holder may take again, and that says whether it is held.
 
-    The holder may well be interrupted: by the garbage collector, whose finalizers unregister metrics, or by a signal.
+    The holder may well be interrupted: by the garbage collector, whose finalizers unregister
+    metrics, or by a signal.
     """
 
     def __init__(self) -> None:

@@ -1,12 +1,14 @@
 """The lines of an exposition as values: samples, exemplars and the times they carry.
 
-All are tuples, so that a collector can make thousands of them per scrape. Nothing here checks names or values: a sample
-says what its collector says. Families, which own samples, are in ``metrics_core``.
+All are tuples, so that a collector can make thousands of them per scrape. Nothing here checks names
+or values: a sample says what its collector says. Families, which own samples, are in
+``metrics_core``.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class Timestamp:
@@ -57,7 +59,9 @@ class Timestamp:
 
 
 class BucketSpan(NamedTuple):
-    """A run of neighbouring buckets of a native histogram: how far from the last run, and how many."""
+    """
+    A run of neighbouring buckets of a native histogram: how far from the last run, and how many.
+    """
 
     offset: int
     length: int
@@ -74,7 +78,7 @@ class Exemplar(NamedTuple):
 
     labels: dict[str, str]
     value: float
-    timestamp: Optional[Union[float, Timestamp]] = None
+    timestamp: float | Timestamp | None = None
 
 
 class NativeHistogram(NamedTuple):
@@ -85,11 +89,11 @@ class NativeHistogram(NamedTuple):
     schema: int
     zero_threshold: float
     zero_count: float
-    pos_spans: Optional[Sequence[BucketSpan]] = None
-    neg_spans: Optional[Sequence[BucketSpan]] = None
-    pos_deltas: Optional[Sequence[int]] = None
-    neg_deltas: Optional[Sequence[int]] = None
-    nh_exemplars: Optional[Sequence[Exemplar]] = None
+    pos_spans: Sequence[BucketSpan] | None = None
+    neg_spans: Sequence[BucketSpan] | None = None
+    pos_deltas: Sequence[int] | None = None
+    neg_deltas: Sequence[int] | None = None
+    nh_exemplars: Sequence[Exemplar] | None = None
 
 
 class Sample(NamedTuple):
@@ -106,6 +110,6 @@ class Sample(NamedTuple):
     name: str
     labels: dict[str, str]
     value: float
-    timestamp: Optional[Union[float, Timestamp]] = None
-    exemplar: Optional[Exemplar] = None
-    native_histogram: Optional[NativeHistogram] = None
+    timestamp: float | Timestamp | None = None
+    exemplar: Exemplar | None = None
+    native_histogram: NativeHistogram | None = None

@@ -1,12 +1,12 @@
 """Numbers as Prometheus writes them, and versions as content types do.
 
-Expositions are written by the native core, with the same rules; these functions are for code that writes a single number
-or reads a header itself.
+Expositions are written by the native core, with the same rules; these functions are for code that
+writes a single number or reads a header itself.
 """
 
 from __future__ import annotations
 
-from typing import SupportsFloat, Union
+from typing import SupportsFloat
 
 from . import _tallymark
 
@@ -24,7 +24,8 @@ def floatToGoString(d: SupportsFloat | str) -> str:
     """
     Write a number as Prometheus does.
 
-    Python's own notation, except that a large positive one gets its exponent sooner: bucket bounds are compared as text.
+    Python's own notation, except that a large positive one gets its exponent sooner: bucket bounds
+    are compared as text.
 
     Args:
         d: Anything that ``float()`` takes.
@@ -36,7 +37,7 @@ def floatToGoString(d: SupportsFloat | str) -> str:
     return _tallymark.float_to_go_string(float(d))
 
 
-def parse_version(version_str: str) -> tuple[Union[int, str], ...]:
+def parse_version(version_str: str) -> tuple[int | str, ...]:
     """
     Split a version at its dots; parts that are no numbers stay text.
 

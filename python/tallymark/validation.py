@@ -1,18 +1,20 @@
 """Which names a metric and its labels may have.
 
-Any text is a name, unless legacy validation is on: then only the names that Prometheus knew before version 3. The switch
-is one for the process, set by ``PROMETHEUS_LEGACY_NAME_VALIDATION`` at import and by two functions later; the native
-classes ask it whenever a metric is made. How a name is written in an exposition is not decided here.
+Any text is a name, unless legacy validation is on: then only the names that Prometheus knew before
+version 3. The switch is one for the process, set by ``PROMETHEUS_LEGACY_NAME_VALIDATION`` at import
+and by two functions later; the native classes ask it whenever a metric is made. How a name is
+written in an exposition is not decided here.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Iterable, Mapping, Protocol
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from typing import Collection
+    from collections.abc import Collection
 
 METRIC_NAME_RE = re.compile(r"^[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 """A metric name that every version of Prometheus reads."""
@@ -113,7 +115,9 @@ def _is_valid_legacy_labelname(name: str) -> bool:
 
 
 def _validate_labelnames(metric: _HasReservedNames, names: Iterable[str]) -> tuple[str, ...]:
-    """Raise ValueError unless a metric of this type can have these labels; else give them as a tuple."""
+    """
+    Raise ValueError unless a metric of this type can have these labels; else give them as a tuple.
+    """
     names = tuple(names)
     for name in names:
         _validate_labelname(name)
@@ -123,7 +127,10 @@ def _validate_labelnames(metric: _HasReservedNames, names: Iterable[str]) -> tup
 
 
 def _validate_metric_label_name_token(token: str) -> None:
-    """Raise ValueError unless a token of an exposition, with its quotes if it has any, is a label name."""
+    """
+    Raise ValueError unless a token of an exposition, with its quotes if it has any, is a label
+    name.
+    """
     quoted = len(token) > 1 and token[0] == '"' and token[-1] == '"'
     if quoted and not _legacy_validation:
         token.encode("utf-8")

@@ -11,4 +11,4 @@
 
 pub mod serve;
 
-pub use serve::{Exposition, Options, ServeError, Server, Source};
+pub use serve::{Exposition, Options, ServeError, Server, Source, SourceError};

@@ -422,8 +422,8 @@ impl State {
                 word.store(generation, Ordering::SeqCst);
             }
         }
-        // CAST: it would take 2³² removals of one series for two generations to look the same.
-        Ok(generation as u32)
+        // Blocks carry 32 bits of it; no series is removed 2³¹ times, so more is damage.
+        u32::try_from(generation).map_err(|_| NoRoom::Damaged)
     }
 
     /// This process's block of a series.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use tallymark_model::{Body, Family, FamilySnapshot, Kind, SeriesSnapshot, Snapshot, Value};
-use tallymark_transport::serve::SourceError;
+use tallymark_transport::SourceError;
 
 /// Longer than anything here takes; what waits that long has failed.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);

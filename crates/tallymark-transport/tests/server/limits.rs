@@ -1,13 +1,13 @@
 //! What a server endures: clients that are silent, slow, many or verbose, sources that wait, and its own end.
 
-use std::io::Write;
-use std::net::{Shutdown, TcpStream};
+use std::io::{ErrorKind, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::{Client, Door, LIMIT, counters, eventually, get};
 use tallymark_model::Snapshot;
-use tallymark_transport::serve::SourceError;
+use tallymark_transport::SourceError;
 use tallymark_transport::{Options, Server};
 
 fn serve(options: Options) -> Server {
@@ -24,6 +24,11 @@ fn serve_behind(door: &Arc<Door>, options: Options) -> Server {
         Ok(Snapshot::default())
     };
     Server::bind("127.0.0.1:0", options, Arc::new(source)).unwrap()
+}
+
+/// Whether nobody listens there.
+fn is_refused(addr: SocketAddr) -> bool {
+    matches!(TcpStream::connect_timeout(&addr, LIMIT), Err(error) if error.kind() == ErrorKind::ConnectionRefused)
 }
 
 /// Whether the server has room for one more client.
@@ -189,7 +194,7 @@ fn a_shutdown_lets_running_requests_end_and_takes_no_more() {
     assert!(server.listener_fd().is_some());
     server.shutdown();
     assert!(idle.closed().is_empty());
-    eventually(|| TcpStream::connect(server.local_addr()).is_err());
+    eventually(|| is_refused(server.local_addr()));
     assert_eq!(None, server.listener_fd());
     assert!(!server.join_timeout(Duration::ZERO), "a request is running");
 
@@ -222,6 +227,7 @@ fn a_server_that_is_dropped_frees_its_port() {
     drop(server);
 
     assert!(waiting.closed().is_empty());
+    eventually(|| is_refused(addr));
     // Not at the first attempt, should a client of another test have been given the port in between.
     eventually(|| Server::bind(addr, Options::default(), Arc::new(counters(&[]))).is_ok());
 }

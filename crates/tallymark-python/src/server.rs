@@ -1,0 +1,255 @@
+//! The native HTTP server over a registry.
+//!
+//! Its threads need Python only for what [`RegistryCore::needs_python`] says. At the end of the process [`stop_all`] keeps
+//! them from coming back to an interpreter that is going away. In a forked child a server is nothing: its listener is
+//! closed there, and its methods do nothing.
+
+use std::collections::HashSet;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use tallymark::fork;
+use tallymark::model::{FamilySnapshot, Snapshot};
+use tallymark_transport::serve::SourceError;
+use tallymark_transport::{Options, Server as Native, Source};
+
+use crate::registry::{Asked, RegistryCore};
+use crate::{convert, error, log};
+
+/// How long the end of the process waits for scrapes that are running: what servers give them anyway, and a little more.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+static SERVERS: Mutex<Vec<Weak<Running>>> = Mutex::new(Vec::new());
+
+/// The process is ending: no thread of ours may ask Python any more.
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
+/// Scrapes that are asking Python.
+static ASKING: AtomicUsize = AtomicUsize::new(0);
+
+/// An HTTP server for metrics, on a thread of its own; made by `serve`.
+///
+/// In a forked child it is stopped, and its methods do nothing.
+#[pyclass(frozen, module = "tallymark._tallymark")]
+pub(crate) struct Server {
+    running: Arc<Running>,
+}
+
+struct Running {
+    server: Native,
+    listener: Option<RawFd>,
+    generation: u32,
+}
+
+impl Running {
+    fn stop(&self) {
+        if self.generation != fork::generation() {
+            return;
+        }
+        if let (Some(listener), Some(_)) = (self.listener, self.server.listener_fd()) {
+            fork::keep_in_child(listener);
+        }
+        self.server.shutdown();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Serve a registry at an address, at any path, until the server is shut down.
+///
+/// Other processes may serve the same port the same way: the kernel spreads connections over them.
+///
+/// Args:
+///     port: The port; 0 for a free one.
+///
+///     addr: The address or a name that has one.
+///
+///     core: What to serve.
+///
+///     with_undeclared: Whether to show also what the store holds of families that only other processes declare, and its
+///         own metrics.
+///
+///     first: Families that come before those of the collectors, or a function that gives them at every scrape.
+///
+/// Raises:
+///     OSError: The address cannot be listened on.
+#[pyfunction]
+#[pyo3(signature = (port, addr, core, with_undeclared=false, first=None))]
+pub(crate) fn serve(
+    py: Python<'_>,
+    port: u16,
+    addr: &str,
+    core: Py<RegistryCore>,
+    with_undeclared: bool,
+    first: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Server> {
+    let first = match first {
+        None => First::Families(Vec::new()),
+        Some(function) if function.is_callable() => First::Function(function.clone().unbind()),
+        Some(families) => {
+            let families = families.try_iter()?.map(|family| convert::from_metric(&family?));
+            First::Families(families.collect::<PyResult<_>>()?)
+        }
+    };
+    IS_ENDING.store(false, Ordering::SeqCst);
+    // Asked once, so that scrapes without Python know.
+    crate::late::use_created(py)?;
+    crate::store::default_store(py);
+    let source = Arc::new(RegistrySource { core, with_undeclared, first });
+    let addr = if addr.is_empty() { "0.0.0.0" } else { addr };
+    let options = Options { reuse_port: true, ..Options::default() };
+    let server = py.detach(|| Native::bind((addr, port), options, source)).map_err(error::serve)?;
+    let listener = server.listener_fd();
+    listener.into_iter().for_each(fork::close_in_child);
+    let running = Arc::new(Running { server, listener, generation: fork::generation() });
+    let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
+    servers.retain(|server| server.strong_count() > 0);
+    servers.push(Arc::downgrade(&running));
+    Ok(Server { running })
+}
+
+#[pymethods]
+impl Server {
+    /// The address and the port that are listened on.
+    #[getter]
+    fn server_address(&self) -> (String, u16) {
+        let address = self.running.server.local_addr();
+        (address.ip().to_string(), address.port())
+    }
+
+    /// Stop accepting connections, without waiting: requests that are running are still answered.
+    fn shutdown(&self, py: Python<'_>) {
+        py.detach(|| self.running.stop());
+    }
+
+    /// Stop, and wait until the port is free.
+    fn server_close(&self, py: Python<'_>) {
+        py.detach(|| {
+            self.running.stop();
+            self.running.server.join_timeout(PATIENCE);
+        });
+    }
+
+    /// Wait until the server has stopped.
+    ///
+    /// Args:
+    ///     timeout: How many seconds to wait at most; None for as long as it takes.
+    ///
+    /// Raises:
+    ///     TypeError: *timeout* is no number of seconds.
+    #[pyo3(signature = (timeout=None))]
+    fn join(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let timeout = match timeout {
+            None => None,
+            Some(seconds) => {
+                let wrong = |_| PyTypeError::new_err("timeout must be a number of seconds");
+                Some(Duration::try_from_secs_f64(seconds.max(0.0)).map_err(wrong)?)
+            }
+        };
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            // In steps, so that a signal's handler runs meanwhile.
+            let step = Duration::from_millis(100);
+            let left = deadline.map_or(step, |deadline| deadline.saturating_duration_since(Instant::now()).min(step));
+            if py.detach(|| self.running.server.join_timeout(left)) || left < step {
+                return Ok(());
+            }
+            py.check_signals()?;
+        }
+    }
+
+    /// Whether the server is still running.
+    fn is_alive(&self) -> bool {
+        self.running.generation == fork::generation() && !self.running.server.join_timeout(Duration::ZERO)
+    }
+}
+
+/// Stops every server of this process and waits, not for ever, until none of their threads uses Python.
+pub(crate) fn stop_all(py: Python<'_>) {
+    let servers: Vec<Arc<Running>> = {
+        let servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.iter().filter_map(Weak::upgrade).filter(|it| it.generation == fork::generation()).collect()
+    };
+    // SeqCst, here and where a scrape begins: either it sees that the process is ending, or we see that it is asking.
+    IS_ENDING.store(true, Ordering::SeqCst);
+    py.detach(|| {
+        let deadline = Instant::now() + PATIENCE;
+        servers.iter().for_each(|server| server.stop());
+        for server in &servers {
+            server.server.join_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+        while ASKING.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+/// What is served.
+struct RegistrySource {
+    core: Py<RegistryCore>,
+    with_undeclared: bool,
+    first: First,
+}
+
+/// Families that come before those of the collectors.
+enum First {
+    Families(Vec<FamilySnapshot>),
+    Function(Py<PyAny>),
+}
+
+impl Source for RegistrySource {
+    fn snapshot(&self, names: &[String]) -> Result<Snapshot, SourceError> {
+        let names: Option<HashSet<String>> = (!names.is_empty()).then(|| names.iter().cloned().collect());
+        let asked = Asked { names, with_undeclared: self.with_undeclared };
+        let core = self.core.get();
+        let parts = match &self.first {
+            First::Families(first) if !core.needs_python() => core.without_python(first.clone(), asked),
+            first => {
+                let _asking = Asking::begin().ok_or("the process is ending")?;
+                let parts = Python::try_attach(|py| {
+                    let ask = || {
+                        let (families, before) = match first {
+                            First::Families(families) => (pyo3::types::PyList::empty(py).into_any(), families.clone()),
+                            First::Function(function) => (function.bind(py).call0()?, Vec::new()),
+                        };
+                        let (mut parts, _) = core.ask(py, &families, asked)?;
+                        parts.put_first(before);
+                        Ok(parts)
+                    };
+                    ask().map_err(|error: PyErr| {
+                        log::exception(py, "a scrape failed", &error);
+                        SourceError::from(error.to_string())
+                    })
+                });
+                parts.ok_or("the process is ending")??
+            }
+        };
+        Ok(parts.read())
+    }
+}
+
+/// A scrape that is asking Python.
+struct Asking;
+
+impl Asking {
+    fn begin() -> Option<Asking> {
+        ASKING.fetch_add(1, Ordering::SeqCst);
+        let asking = Asking;
+        // SeqCst: see `stop_all`.
+        (!IS_ENDING.load(Ordering::SeqCst)).then_some(asking)
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        ASKING.fetch_sub(1, Ordering::SeqCst);
+    }
+}

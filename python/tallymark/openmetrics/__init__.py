@@ -1,0 +1,1 @@
+"""The OpenMetrics side of ``tallymark.exposition``: see ``openmetrics.exposition``."""
