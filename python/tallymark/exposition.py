@@ -25,7 +25,7 @@ from wsgiref.simple_server import make_server
 from . import _tallymark
 from ._wsgi_server import ThreadingWSGIServer, _SilentHandler, start_tls_server, tls_context
 from .openmetrics import exposition as openmetrics
-from .registry import REGISTRY, Collector, _scrape_of
+from .registry import REGISTRY, Collector, CollectorRegistry, _scrape_of
 from .utils import floatToGoString, parse_version
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def generate_latest(
     scrape = _scrape_of(registry)
     if scrape is None:
         return _tallymark.render_collectors(registry.collect(), escaping, "text")
-    return scrape.core.render_text(escaping, scrape.names, scrape.with_undeclared, scrape.first)
+    return scrape.core.render_text(escaping, scrape.names, scrape.with_undeclared)
 
 
 def choose_encoder(accept_header: str | None) -> tuple[Callable[[Collector], bytes], str]:
@@ -164,7 +164,6 @@ def _bake_output(
             scrape.names,
             not disable_compression,
             scrape.with_undeclared,
-            scrape.first,
         )
     headers = [("Content-Type", content_type)]
     if coding:
@@ -370,7 +369,13 @@ def start_http_server(
             "HTTPS needs both certfile and keyfile;"
             f" given were certfile={certfile!r} and keyfile={keyfile!r}"
         )
-    server = _tallymark.serve(registry, addr, port)
+    if isinstance(registry, CollectorRegistry) and _scrape_of(registry):
+        core, _, with_undeclared = registry._scrape()
+    else:
+        # Of anything else each scrape is a call of its collect().
+        core, with_undeclared = _tallymark.RegistryCore(), False
+        core.add(registry)
+    server = _tallymark.serve(port, addr, core, with_undeclared)
     return server, ServerThread(server)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from . import _tallymark
 from ._tallymark import Counter, Enum, Gauge, Histogram, Info, MetricWrapperBase, Summary
 from .context_managers import ExceptionCounter, InprogressTracker, Timer
 from .metrics_core import Metric
@@ -72,6 +73,7 @@ def disable_created_metrics() -> None:
     """
     global _use_created
     _use_created = False
+    _tallymark.set_use_created(False)
 
 
 def enable_created_metrics() -> None:
@@ -87,3 +89,4 @@ def enable_created_metrics() -> None:
     """
     global _use_created
     _use_created = True
+    _tallymark.set_use_created(True)

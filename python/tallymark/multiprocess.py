@@ -11,9 +11,8 @@ import os
 import warnings
 from collections.abc import Iterable
 
-from . import _tallymark
 from .metrics_core import Metric
-from .registry import CollectorRegistry, _WholeStore
+from .registry import CollectorRegistry, _metrics_of_all_registries, _WholeStore
 
 
 class MultiProcessCollector(_WholeStore):
@@ -58,7 +57,7 @@ class MultiProcessCollector(_WholeStore):
 
     def collect(self) -> Iterable[Metric]:
         """Give every family of the store, with the values of all processes."""
-        return _tallymark.RegistryCore().collect(True, [])
+        return _metrics_of_all_registries().collect(True)
 
 
 def mark_process_dead(pid: int, path: str | os.PathLike[str] | None = None) -> None:

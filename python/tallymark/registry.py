@@ -8,6 +8,7 @@ How families look on the wire, and where numbers live, is not known here.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import weakref
@@ -111,13 +112,13 @@ class CollectorRegistry:
     ) -> None:
         self._lock = _Lock()
         self._core = _tallymark.RegistryCore()
-        self._names = _CollectorNames(self._core)
         self._names_to_collectors: dict[str, Collector] = {}
+        self._names = _CollectorNames(self)
         self._auto_describe = auto_describe
         self._support_collectors_without_names = support_collectors_without_names
         self._target_info: dict[str, str] | None = None
         self.set_target_info(target_info)
-        _registries.add(self)
+        _registries[next(_numbers)] = self
 
     @property
     def _collector_to_names(self) -> dict[Collector, list[str]]:
@@ -180,7 +181,7 @@ class CollectorRegistry:
         With a shared store the values are those of all processes, read at one moment.
         """
         scrape = self._scrape()
-        yield from scrape.core.collect(scrape.with_undeclared, scrape.first)
+        yield from scrape.core.collect(scrape.with_undeclared)
 
     def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
         """
@@ -202,13 +203,22 @@ class CollectorRegistry:
             ValueError: A collector has claimed the name ``target_info``.
         """
         with self._lock:
-            if labels:
-                if not self._target_info and "target_info" in self._names_to_collectors:
-                    raise ValueError("CollectorRegistry already contains a target_info metric")
-                self._names_to_collectors["target_info"] = _EmptyCollector()
-            elif self._target_info:
+            if labels and not self._target_info and "target_info" in self._names_to_collectors:
+                raise ValueError("CollectorRegistry already contains a target_info metric")
+            before = self._core.collectors()
+            if self._target_info:
+                self._core.remove(before.pop(0))
                 self._names_to_collectors.pop("target_info", None)
             self._target_info = labels
+            if not labels:
+                return
+            target = _TargetInfo(labels)
+            self._names_to_collectors["target_info"] = target
+            self._core.add(target)
+            for collector in before:
+                # Behind it: its family is the first.
+                self._core.remove(collector)
+                self._core.add(collector)
 
     def get_target_info(self) -> dict[str, str] | None:
         """Give the labels of ``target_info``, None if there is no such metric."""
@@ -235,14 +245,7 @@ class CollectorRegistry:
         return None
 
     def _scrape(self) -> _Scrape:
-        first = []
-        labels = self._target_info
-        if labels:
-            family = Metric("target", "Target metadata", "info")
-            family.add_sample("target_info", labels, 1)
-            first.append(family)
-        with_undeclared = self._with_undeclared or self._names.whole_stores > 0
-        return _Scrape(self._core, None, with_undeclared, first)
+        return _Scrape(self._core, None, self._with_undeclared)
 
 
 class RestrictedRegistry:
@@ -271,7 +274,7 @@ class RestrictedRegistry:
         unit.
         """
         scrape = self._scrape()
-        for family in scrape.core.collect(scrape.with_undeclared, scrape.first):
+        for family in scrape.core.collect(scrape.with_undeclared):
             restricted = family._restricted_metric(self._name_set)
             if restricted:
                 yield restricted
@@ -281,20 +284,14 @@ class RestrictedRegistry:
         with registry._lock:
             claimed = registry._names_to_collectors
             owners = {id(claimed[name]) for name in self._name_set if name in claimed}
-            asked = [
-                collector
-                for collector, names in registry._names.items()
-                if id(collector) in owners
-                or (not names and registry._support_collectors_without_names)
-            ]
-        core = _tallymark.RegistryCore()
-        for collector in asked:
-            if not isinstance(collector, _WholeStore):
-                core.add(collector)
-        _, _, with_undeclared, first = registry._scrape()
-        if "target_info" not in self._name_set:
-            first = []
-        return _Scrape(core, sorted(self._name_set), with_undeclared, first)
+            nameless = set()
+            if registry._support_collectors_without_names:
+                nameless = {id(collector) for collector, names in registry._names.items() if not names}
+            core = _tallymark.RegistryCore()
+            for collector in registry._core.collectors():
+                if id(collector) in owners or id(collector) in nameless or type(collector) is _Rest:
+                    core.add(collector)
+        return _Scrape(core, sorted(self._name_set), registry._with_undeclared)
 
 
 class _Scrape(NamedTuple):
@@ -303,7 +300,6 @@ class _Scrape(NamedTuple):
     core: _tallymark.RegistryCore
     names: list[str] | None
     with_undeclared: bool
-    first: list[Metric]
 
 
 def _scrape_of(registry: Collector) -> _Scrape | None:
@@ -325,44 +321,52 @@ class _WholeStore:
     """A collector that stands for all families of the shared store, whoever declared them."""
 
 
-class _EmptyCollector:
-    """Holds a name that no collector may claim."""
+class _TargetInfo:
+    """The collector of a registry's own metric."""
+
+    def __init__(self, labels: dict[str, str]) -> None:
+        self._labels = labels
 
     def collect(self) -> Iterable[Metric]:
-        return ()
+        family = Metric("target", "Target metadata", "info")
+        family.add_sample("target_info", self._labels, 1)
+        return (family,)
+
+
+class _Rest:
+    """What a whole store shows beside the metrics of the registry it is in: nothing appears twice."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        # Not the registry itself: it would never be freed, since the native twin hides the cycle.
+        self._claimed = registry._names_to_collectors
+        self._with_undeclared = not registry._with_undeclared
+
+    def collect(self) -> Iterable[Metric]:
+        families = _metrics_of_all_registries().collect(self._with_undeclared)
+        return [family for family in families if family.name not in self._claimed]
 
 
 class _CollectorNames(dict[Collector, list[str]]):
-    """
-    Collectors with the names they claimed: a dict whose native twin follows every change.
+    """Collectors with the names they claimed: a dict whose native twin follows every change."""
 
-    A collector that stands for the whole store is not handed on. It is counted: as long as there is
-    one, the twin itself shows what its collectors do not, and so nothing twice.
-    """
-
-    def __init__(self, core: _tallymark.RegistryCore) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__()
-        self._core = core
-        self.whole_stores = 0
+        self._core = registry._core
+        self._rest = _Rest(registry)
 
     def __setitem__(self, collector: Collector, names: list[str]) -> None:
         if collector not in self:
-            self._follow(collector, added=True)
+            self._core.add(self._twin(collector))
         super().__setitem__(collector, names)
 
     def __delitem__(self, collector: Collector) -> None:
         super().__delitem__(collector)
-        self._follow(collector, added=False)
+        self._core.remove(self._twin(collector))
 
-    def _follow(self, collector: Collector, added: bool) -> None:
-        if isinstance(collector, _WholeStore):
-            self.whole_stores += 1 if added else -1
-        elif added:
-            self._core.add(collector)
-        else:
-            self._core.remove(collector)
+    def _twin(self, collector: Collector) -> Collector:
+        return self._rest if isinstance(collector, _WholeStore) else collector
 
-    # The rest of a dict's ways to change, through the two above: its own would go past them.
+    # A dict's other ways to change, through the two above: its own would go past them.
 
     def clear(self) -> None:
         for collector in list(self):
@@ -422,12 +426,31 @@ class _Lock:
         return self._depth > 0
 
 
-_registries: weakref.WeakSet[CollectorRegistry] = weakref.WeakSet()
+# In the order in which they were made, as long as somebody else holds them.
+_registries: weakref.WeakValueDictionary[int, CollectorRegistry] = weakref.WeakValueDictionary()
+_numbers = itertools.count()
+
+
+def _live_registries() -> list[CollectorRegistry]:
+    return [registry for ref in _registries.valuerefs() if (registry := ref()) is not None]
+
+
+def _metrics_of_all_registries() -> _tallymark.RegistryCore:
+    """Give every native metric of this process, of several with one name the first."""
+    metrics: dict[str, Collector] = {}
+    for registry in _live_registries():
+        for collector in registry._core.collectors():
+            if isinstance(collector, _tallymark.MetricWrapperBase):
+                metrics.setdefault(collector._name, collector)
+    core = _tallymark.RegistryCore()
+    for metric in metrics.values():
+        core.add(metric)
+    return core
 
 
 def _renew_locks() -> None:
     # In a child, for ever: whoever held one when the process forked does not exist there.
-    for registry in _registries:
+    for registry in _live_registries():
         registry._lock = _Lock()
 
 
