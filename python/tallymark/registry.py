@@ -160,8 +160,9 @@ class CollectorRegistry:
         """
         with self._lock:
             for name in self._names[collector]:
-                # They may be gone: people clear the dict of names to start afresh.
-                self._names_to_collectors.pop(name, None)
+                # People clear the dict of names to start afresh: it may be gone, or another's.
+                if self._names_to_collectors.get(name) is collector:
+                    del self._names_to_collectors[name]
             del self._names[collector]
 
     def _get_names(self, collector: Any) -> list[str]:
@@ -337,13 +338,17 @@ class _Rest:
     """What a whole store shows beside the metrics of the registry it is in: nothing appears twice."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # Not the registry itself: it would never be freed, since the native twin hides the cycle.
-        self._claimed = registry._names_to_collectors
-        self._with_undeclared = not registry._with_undeclared
+        # Weakly: otherwise it would never be freed, since the native twin hides the cycle.
+        self._registry = weakref.ref(registry)
 
     def collect(self) -> Iterable[Metric]:
-        families = _metrics_of_all_registries().collect(self._with_undeclared)
-        return [family for family in families if family.name not in self._claimed]
+        registry = self._registry()
+        if registry is None:
+            return ()
+        claimed = registry._names_to_collectors
+        # What the registry shows itself is not shown here as well.
+        families = _metrics_of_all_registries().collect(not registry._with_undeclared)
+        return [family for family in families if family.name not in claimed]
 
 
 class _CollectorNames(dict[Collector, list[str]]):
@@ -356,15 +361,21 @@ class _CollectorNames(dict[Collector, list[str]]):
 
     def __setitem__(self, collector: Collector, names: list[str]) -> None:
         if collector not in self:
-            self._core.add(self._twin(collector))
+            if not isinstance(collector, _WholeStore):
+                self._core.add(collector)
+            elif not self._has_whole_store():
+                self._core.add(self._rest)
         super().__setitem__(collector, names)
 
     def __delitem__(self, collector: Collector) -> None:
         super().__delitem__(collector)
-        self._core.remove(self._twin(collector))
+        if not isinstance(collector, _WholeStore):
+            self._core.remove(collector)
+        elif not self._has_whole_store():
+            self._core.remove(self._rest)
 
-    def _twin(self, collector: Collector) -> Collector:
-        return self._rest if isinstance(collector, _WholeStore) else collector
+    def _has_whole_store(self) -> bool:
+        return any(isinstance(collector, _WholeStore) for collector in self)
 
     # A dict's other ways to change, through the two above: its own would go past them.
 

@@ -12,17 +12,25 @@
 //! | how the file is laid out | `file/layout.rs`, and `docs/file-format.md` |
 //! | how the ended are folded | `file/fold.rs` |
 //!
+//! Under `--cfg loom` the crate is its blocks alone, over the model checker's atomics: see `tests/loom.rs`.
+//!
 //! `unsafe` lives in `attach.rs` (a pointer that outlives a move), `fork.rs` (`pthread_atfork`) and `file/region.rs`
 //! (mapped words) only.
 
+#![cfg_attr(loom, allow(dead_code))]
+
+#[cfg(not(loom))]
 mod attach;
 mod block;
+#[cfg(not(loom))]
 pub mod file;
+#[cfg(not(loom))]
 pub mod fork;
 mod heap;
 mod sum;
 mod sync;
 
+#[cfg(not(loom))]
 pub use attach::Attachment;
 pub use block::{Block, Keep, MAX_COUNTS, Shape, TallyReading};
 pub use heap::HeapBlock;

@@ -55,9 +55,7 @@ fn to_timestamp(py: Python<'_>, timestamp: Timestamp) -> PyResult<Bound<'_, PyAn
     Ok(match timestamp {
         Timestamp::Seconds(seconds) => PyFloat::new(py, seconds).into_any(),
         Timestamp::WholeSeconds(seconds) => seconds.into_pyobject(py)?.into_any(),
-        Timestamp::Exact { seconds, nanoseconds } => {
-            late::timestamp_class(py)?.call1((seconds, nanoseconds))?
-        }
+        Timestamp::Exact { seconds, nanoseconds } => late::timestamp_class(py)?.call1((seconds, nanoseconds))?,
     })
 }
 
@@ -97,8 +95,7 @@ pub(crate) fn with_metric(error: PyErr, metric: &Bound<'_, PyAny>) -> PyErr {
 fn family_of(metric: &Bound<'_, PyAny>) -> PyResult<FamilySnapshot> {
     let py = metric.py();
     let kind: String = metric.getattr(intern!(py, "type"))?.extract()?;
-    let kind =
-        Kind::parse(&kind).ok_or_else(|| PyValueError::new_err(format!("Invalid metric type: {kind}")))?;
+    let kind = Kind::parse(&kind).ok_or_else(|| PyValueError::new_err(format!("Invalid metric type: {kind}")))?;
     let name: String = metric.getattr(intern!(py, "name"))?.extract()?;
     let help = replaceable(&metric.getattr(intern!(py, "documentation"))?)?;
     // Not every family of another library has one.

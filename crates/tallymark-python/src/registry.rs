@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
-use pyo3::intern;
 use tallymark::model::encode::{Coding, EncodeError, Format, openmetrics, text};
 use tallymark::model::{Escaping, FamilySnapshot, Snapshot, number};
 use tallymark::{Store, gather};

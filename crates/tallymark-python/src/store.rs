@@ -49,8 +49,7 @@ pub(crate) fn use_store(py: Python<'_>, url: &str) -> PyResult<()> {
     {
         let mut chosen = lock(&CHOSEN);
         let former = chosen.take().map(|chosen| chosen.former.into_iter().chain([chosen.store]).collect());
-        *chosen =
-            Some(Chosen { store: store.clone(), mode: GaugeMode::Auto, former: former.unwrap_or_default() });
+        *chosen = Some(Chosen { store: store.clone(), mode: GaugeMode::Auto, former: former.unwrap_or_default() });
     }
     py.detach(|| {
         loop {

@@ -140,7 +140,7 @@ impl Counter {
     ///     >>> @failures.count_exceptions(KeyError)
     ///     ... def find(key):
     ///     ...     return {}[key]
-    #[pyo3(signature = (exception=None), text_signature = "($self, exception=Exception)")]
+    #[pyo3(signature = (exception=None), text_signature = "($self, exception=...)")]
     fn count_exceptions<'py>(
         slf: &Bound<'py, Self>,
         exception: Option<Bound<'py, PyAny>>,
