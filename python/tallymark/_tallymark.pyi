@@ -1,9 +1,9 @@
-"""What the native module has. People import its classes from where they belong, such as ``tallymark.metrics``."""
+"""What the native module has; import its classes from where they belong, such as ``metrics``."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Literal, SupportsFloat, SupportsIndex, TypeAlias, final
 
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
 from .context_managers import ExceptionCounter, InprogressTracker, Timer
 from .metrics_core import Metric
@@ -47,6 +47,7 @@ _Mode: TypeAlias = Literal[
     "livemostrecent",
 ]
 
+@disjoint_base
 class MetricWrapperBase:
     """Common to all metrics: a name, a help text, label names and their children."""
 
@@ -87,6 +88,7 @@ class MetricWrapperBase:
     def _multi_samples(self) -> Iterable[Sample]: ...
     def _child_samples(self) -> Iterable[Sample]: ...
 
+@disjoint_base
 class Counter(MetricWrapperBase):
     """A total that only grows: requests answered, bytes sent."""
 
@@ -111,6 +113,7 @@ class Counter(MetricWrapperBase):
         self, exception: type[BaseException] | tuple[type[BaseException], ...] = ...
     ) -> ExceptionCounter: ...
 
+@disjoint_base
 class Gauge(MetricWrapperBase):
     """A value that goes up and down: a queue's length, requests in progress."""
 
@@ -140,6 +143,7 @@ class Gauge(MetricWrapperBase):
     def track_inprogress(self) -> InprogressTracker: ...
     def time(self) -> Timer: ...
 
+@disjoint_base
 class Summary(MetricWrapperBase):
     """Observations, counted and summed: sizes, durations whose mean is enough."""
 
@@ -163,6 +167,7 @@ class Summary(MetricWrapperBase):
     def observe(self, amount: _Number) -> None: ...
     def time(self) -> Timer: ...
 
+@disjoint_base
 class Histogram(MetricWrapperBase):
     """Observations, counted in buckets: latencies, sizes. Prometheus makes quantiles of them."""
 
@@ -190,6 +195,7 @@ class Histogram(MetricWrapperBase):
     def observe(self, amount: _Number, exemplar: dict[str, str] | None = None) -> None: ...
     def time(self) -> Timer: ...
 
+@disjoint_base
 class Info(MetricWrapperBase):
     """Facts about the thing measured, as labels: a version, a build host."""
 
@@ -206,6 +212,7 @@ class Info(MetricWrapperBase):
     ) -> None: ...
     def info(self, val: dict[str, str]) -> None: ...
 
+@disjoint_base
 class Enum(MetricWrapperBase):
     """Which of a set of states holds; the first one at the start."""
 
@@ -233,7 +240,7 @@ class LocalValue:
 
 @final
 class RegistryCore:
-    """The collectors of a registry in the order in which they were added, and how they are rendered."""
+    """The collectors of a registry in their order, and how they are rendered."""
 
     def __new__(cls) -> Self: ...
     def add(self, collector: Collector) -> None: ...

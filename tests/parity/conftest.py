@@ -42,12 +42,6 @@ OFFICIAL = load("prometheus_client")
 OURS = load("tallymark")
 
 
-@pytest.fixture(params=[OFFICIAL, OURS], ids=["official", "tallymark"])
-def client(request: pytest.FixtureRequest) -> SimpleNamespace:
-    """One package, then the other."""
-    return request.param
-
-
 def outcome(program: Callable[..., Any], *arguments: Any) -> Any:
     """Run it; give what it returns, or the type and the text of what it raises."""
     try:
@@ -72,6 +66,12 @@ def same(stopped_clock: Callable[[float], None]) -> Iterator[Callable[..., Any]]
     # One program switches it off.
     for package in (OFFICIAL, OURS):
         package.metrics.enable_created_metrics()
+
+
+@pytest.fixture
+def official() -> SimpleNamespace:
+    """The official package alone."""
+    return OFFICIAL
 
 
 @pytest.fixture

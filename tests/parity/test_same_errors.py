@@ -57,9 +57,6 @@ CASES: dict[str, Case] = {
     "no states": lambda c, r: c.core.Enum("n", "h", registry=r),
     "label like the enum": lambda c, r: c.core.Enum("n", "h", ["n"], states=["a"], registry=r),
     "info with None": lambda c, r: c.core.Info("n", "h", registry=r).info({"a": None}),
-    "info with a label": lambda c, r: (
-        c.core.Info("n", "h", ["a"], registry=r).labels("x").info({"a": "y"})
-    ),
     # Families of collectors.
     "empty family name": lambda c, r: c.core.Metric("", "h", "gauge"),
     "family type": lambda c, r: c.core.Metric("n", "h", "x"),
@@ -112,6 +109,9 @@ TYPES: dict[str, Case] = {
     "unknown state": lambda c, r: c.core.Enum("n", "h", states=["a"], registry=r).state("b"),
     "duplicates": lambda c, r: [c.core.Histogram("n", "h", registry=r) for _ in range(2)],
     "parent reset": lambda c, r: c.core.Counter("n", "h", ["a"], registry=r).reset(),
+    "info with a label": lambda c, r: (
+        c.core.Info("n", "h", ["a"], registry=r).labels("x").info({"a": "y"})
+    ),
     "text as a bound": lambda c, r: c.core.Histogram("n", "h", buckets=("x",), registry=r),
 }
 # What a collector may hand over by mistake, and only writing finds out.
@@ -179,8 +179,16 @@ def test_an_error_has_the_same_type(name: str, same: Any) -> None:
     assert "nothing raised" != raised
 
 
-@pytest.mark.parametrize("name", VALUES)
-@pytest.mark.parametrize("kind", ["exposition", "openmetrics"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (name, kind)
+        for name in VALUES
+        for kind in ("exposition", "openmetrics")
+        # There the official client writes a line without a value, which no parser reads.
+        if (name, kind) != ("none", "openmetrics")
+    ],
+)
 def test_a_value_that_is_no_number_names_its_family(name: str, kind: str, same: Any) -> None:
     """Whatever `float()` raises, the family is the last of the exception's arguments."""
 

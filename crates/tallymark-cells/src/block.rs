@@ -260,6 +260,8 @@ impl<'a> Block<'a> {
     pub fn observe(self, index: Option<usize>, amount: f64) {
         let (counts, sum) = self.tally_words();
         self.lock_tally();
+        // Release fence: who sees a word of this undo record sees the sequence that ended the last observation.
+        fence(Release);
         let sequence = self.words[3].load(Relaxed);
         let total = sum.load(Relaxed);
         let count = index.map_or(0, |index| counts[index].load(Relaxed));

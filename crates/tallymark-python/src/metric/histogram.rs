@@ -81,7 +81,7 @@ impl Histogram {
     #[pyo3(
         signature = (*_args, **_kwargs),
         text_signature = "(name, documentation, labelnames=(), namespace='', subsystem='', unit='', registry=..., \
-                          _labelvalues=None, buckets=DEFAULT_BUCKETS)"
+                          _labelvalues=None, buckets=...)"
     )]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Histogram> {
         PyClassInitializer::from(MetricWrapperBase::empty()).add_subclass(Histogram::holding(OnceLock::new()))
