@@ -197,7 +197,9 @@ def label_values(c: Any, r: Any) -> None:
 
 @program
 def help_texts(c: Any, r: Any) -> None:
-    for index, text in enumerate(("", "back\\slash", "new\nline", 'qu"ote', "größe", "two  blanks")):
+    for index, text in enumerate(
+        ("", "back\\slash", "new\nline", 'qu"ote', "größe", "two  blanks")
+    ):
         c.core.Gauge(f"gauge_{index}", text, registry=r)
 
 

@@ -11,7 +11,6 @@ from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
-
 from tallymark import CollectorRegistry, Gauge, exposition, make_asgi_app, make_wsgi_app
 from tallymark.core import GaugeMetricFamily, Metric
 
@@ -112,9 +111,7 @@ def test_wsgi_scrapes_nothing_for_an_icon(registry: CollectorRegistry) -> None:
     ("query", "expected"),
     [("name[]=g", True), ("name%5B%5D=g", True), ("name[]=x", False), ("name[]=x&name[]=g", True)],
 )
-def test_names_restrict_the_answer(
-    query: str, expected: bool, registry: CollectorRegistry
-) -> None:
+def test_names_restrict_the_answer(query: str, expected: bool, registry: CollectorRegistry) -> None:
     """In both protocols."""
     Gauge("other", "h", registry=registry)
     text = TEXT if expected else b""
@@ -163,9 +160,7 @@ def test_asgi_says_nothing_to_a_client_that_has_gone(registry: CollectorRegistry
 
 def test_asgi_can_be_started_and_stopped(registry: CollectorRegistry) -> None:
     """Some servers do so with every application."""
-    sent = asgi(
-        make_asgi_app(registry), "lifespan.startup", "lifespan.shutdown", type="lifespan"
-    )
+    sent = asgi(make_asgi_app(registry), "lifespan.startup", "lifespan.shutdown", type="lifespan")
 
     assert ["lifespan.startup.complete", "lifespan.shutdown.complete"] == [
         message["type"] for message in sent

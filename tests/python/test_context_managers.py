@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-
 from tallymark import CollectorRegistry, Counter, Gauge, Histogram, Summary, context_managers
 from tallymark.context_managers import ExceptionCounter, InprogressTracker, Timer
 
@@ -94,9 +93,7 @@ def test_every_call_of_a_function_is_timed(latency: Summary, ticks: Any, observe
     assert (3, 1 + 2 + 3) == observed()
 
 
-def test_calls_in_several_threads_do_not_mix_up(
-    latency: Summary, observed: Any
-) -> None:
+def test_calls_in_several_threads_do_not_mix_up(latency: Summary, observed: Any) -> None:
     """Each counts once."""
     together = threading.Barrier(4, timeout=30)
 
@@ -180,9 +177,7 @@ def test_objects_with_an_async_call_are_timed_until_they_have_finished(
     assert (2, 3) == observed()
 
 
-def test_a_class_is_timed_while_it_makes_an_object(
-    latency: Summary, observed: Any
-) -> None:
+def test_a_class_is_timed_while_it_makes_an_object(latency: Summary, observed: Any) -> None:
     """Even if its objects are coroutine functions."""
 
     class Handler:

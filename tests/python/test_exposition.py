@@ -14,7 +14,6 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-
 import tallymark
 from tallymark import CollectorRegistry, Counter, Gauge, Histogram, MetricsHandler, generate_latest
 from tallymark.core import GaugeMetricFamily, Metric
@@ -72,7 +71,10 @@ def test_a_value_that_is_no_number_names_the_family(registry: CollectorRegistry)
             "text/plain;version=0.0.4;q=0.5, application/openmetrics-text;version=1.0.0;q=0.7",
             "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
         ),
-        ("application/openmetrics-text;q=0, text/plain", "text/plain; version=0.0.4; charset=utf-8"),
+        (
+            "application/openmetrics-text;q=0, text/plain",
+            "text/plain; version=0.0.4; charset=utf-8",
+        ),
         ("application/openmetrics-text;version=abc", "text/plain; version=0.0.4; charset=utf-8"),
         (
             "application/openmetrics-text;version=9.9.9",
@@ -229,7 +231,9 @@ def test_a_handler_answers_get_and_head(handler_url: str) -> None:
 
 def test_a_handler_negotiates(handler_url: str) -> None:
     """Format and compression."""
-    headers, body = answer(handler_url, Accept="application/openmetrics-text", Accept_Encoding="gzip")
+    headers, body = answer(
+        handler_url, Accept="application/openmetrics-text", Accept_Encoding="gzip"
+    )
 
     assert "application/openmetrics-text; version=1.0.0; charset=utf-8" == headers["Content-Type"]
     assert gzip.decompress(body).endswith(b"# EOF\n")

@@ -45,7 +45,8 @@ class TestLabels:
         assert counter._is_parent() and not counter._is_observable()
 
     @pytest.mark.parametrize(
-        ("value", "text"), [(None, "None"), (1, "1"), (1.5, "1.5"), (b"x", "b'x'"), ("é", "é"), ("", "")]
+        ("value", "text"),
+        [(None, "None"), (1, "1"), (1.5, "1.5"), (b"x", "b'x'"), ("é", "é"), ("", "")],
     )
     def test_values_are_taken_as_text(self, registry, value, text):
         metric = Counter("m", "D.", ["a"], registry=registry)
@@ -250,7 +251,9 @@ class TestRemove:
         counter.labels("x", "y")
         with pytest.raises(TypeError, match="must be a dict"):
             counter.remove_by_labels(["a"])
-        with pytest.raises(ValueError, match=r"Unknown label names: \['c'\]; expected \('a', 'b'\)"):
+        with pytest.raises(
+            ValueError, match=r"Unknown label names: \['c'\]; expected \('a', 'b'\)"
+        ):
             counter.remove_by_labels({"a": "x", "c": "y"})
 
         assert [{"a": "x", "b": "y"}] == labels_of(counter)
@@ -490,4 +493,6 @@ class TestSubclasses:
 
         assert ("x",) == metric._labelvalues
         assert [] == list(registry.collect())
-        assert [Sample("m_total", {}, 2.0), Sample("m_created", {}, 1234.5)] == metric.collect()[0].samples
+        assert [Sample("m_total", {}, 2.0), Sample("m_created", {}, 1234.5)] == metric.collect()[
+            0
+        ].samples

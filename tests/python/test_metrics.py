@@ -402,7 +402,8 @@ class TestInfo:
         assert [("build_info", {"a": "1"}, 1.0)] == samples(info)
 
     @pytest.mark.parametrize(
-        ("facts", "error"), [({"l": "x"}, ValueError), ({"a": None}, ValueError), ({"a": 1}, TypeError)]
+        ("facts", "error"),
+        [({"l": "x"}, ValueError), ({"a": None}, ValueError), ({"a": 1}, TypeError)],
     )
     def test_bad_facts_are_refused_and_change_nothing(self, facts, error):
         info = Info("build", "B.", ["l"], registry=None)
@@ -503,7 +504,9 @@ class TestDefinition:
             tallymark.validation.disable_legacy_validation()
         Counter("a.b", "D.", ["a.b"], registry=None)
 
-    @pytest.mark.parametrize("labelnames", [["a", "b"], ("a", "b"), iter("ab"), "ab", {"a": 1, "b": 2}])
+    @pytest.mark.parametrize(
+        "labelnames", [["a", "b"], ("a", "b"), iter("ab"), "ab", {"a": 1, "b": 2}]
+    )
     def test_label_names_are_any_iterable(self, labelnames):
         metric = Counter("m", "D.", labelnames, registry=None)
 

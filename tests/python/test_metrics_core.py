@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tallymark import core, metrics_core, registry, samples
 from tallymark.core import (
     CounterMetricFamily,
@@ -121,9 +120,7 @@ def test_a_sample_is_a_tuple_with_defaults() -> None:
 def test_core_gives_the_very_objects(name: str) -> None:
     """Programs check with isinstance, whichever module they import from."""
     homes = [
-        vars(module)[name]
-        for module in (metrics_core, samples, registry)
-        if name in vars(module)
+        vars(module)[name] for module in (metrics_core, samples, registry) if name in vars(module)
     ]
 
     assert all(getattr(core, name) is home for home in homes)

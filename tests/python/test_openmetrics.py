@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
-
 from tallymark import CollectorRegistry, Counter, Gauge, Histogram
 from tallymark.core import Exemplar, GaugeMetricFamily, Metric, NativeHistogram
 from tallymark.openmetrics.exposition import (

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from unittest.mock import MagicMock
 
 import pytest
-
 from tallymark import CollectorRegistry, Counter, Gauge, Summary, generate_latest
 from tallymark.core import REGISTRY, DuplicateTimeseries, GaugeMetricFamily, Metric
 from tallymark.registry import Collector
@@ -50,8 +49,9 @@ def test_a_duplicate_is_refused_and_names_what_clashes(registry: CollectorRegist
         Summary("s", "h", registry=registry)
 
     assert {"s", "s_sum", "s_count", "s_created"} == caught.value.duplicates
-    assert "Duplicated timeseries in CollectorRegistry: {'s', 's_count', 's_created', 's_sum'}" == str(
-        caught.value
+    assert (
+        "Duplicated timeseries in CollectorRegistry: {'s', 's_count', 's_created', 's_sum'}"
+        == str(caught.value)
     )
     assert ["s"] == names(registry)
 

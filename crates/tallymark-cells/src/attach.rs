@@ -78,12 +78,17 @@ impl Attachment {
         self.words.store(words.as_ptr().cast_mut(), Ordering::Release);
     }
 
+    /// Whether it was made before this process was forked.
+    pub fn is_stale(&self) -> bool {
+        self.generation.load(Ordering::Relaxed) != fork::generation()
+    }
+
     /// Makes the attachment valid in this process after a fork. Call it under the fork gate.
     pub fn renew(&self) {
         self.generation.store(fork::generation(), Ordering::Relaxed);
     }
 
-    /// The blocks on this process's heap that have ever been attached, and whether one of them is the current one.
+    /// The blocks on this process's heap that have ever been attached.
     pub fn heap_blocks(&self) -> Vec<Arc<HeapBlock>> {
         let homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
         let heap = homes.iter().filter_map(|home| match home {

@@ -308,7 +308,7 @@ impl<'a> Block<'a> {
                 return reading;
             }
             tries += 1;
-            if tries % 64 == 0 { yield_now() } else { spin_loop() }
+            if tries.is_multiple_of(64) { yield_now() } else { spin_loop() }
         }
     }
 
@@ -322,7 +322,7 @@ impl<'a> Block<'a> {
         // Acquire: pairs with the release store that unlocks in `observe`.
         while self.words[2].compare_exchange_weak(0, 1, Acquire, Relaxed).is_err() {
             tries += 1;
-            if tries % 64 == 0 { yield_now() } else { spin_loop() }
+            if tries.is_multiple_of(64) { yield_now() } else { spin_loop() }
         }
     }
 
@@ -447,7 +447,7 @@ impl<'a> Block<'a> {
     fn image_words(self, version: u64) -> &'a [AtomicU64] {
         let copies = &self.words[IMAGE_COPIES..];
         let (even, odd) = copies.split_at(copies.len() / 2);
-        if version % 2 == 0 { even } else { odd }
+        if version.is_multiple_of(2) { even } else { odd }
     }
 }
 

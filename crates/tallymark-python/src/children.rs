@@ -9,6 +9,7 @@ use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
+use pyo3::Borrowed;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
@@ -58,8 +59,7 @@ impl Children {
         if values.len() != state.declared.family.definition().label_names().len() {
             return Err(PyValueError::new_err("Incorrect label count"));
         }
-        let values: Few<Bound<'_, PyAny>> = values.iter().collect();
-        self.find(parent, state, &values)
+        self.find(parent, state, &values.iter_borrowed().collect::<Few<_>>())
     }
 
     /// The child for these values by label name.
@@ -78,7 +78,7 @@ impl Children {
         for name in names.iter_borrowed() {
             values.push(given.get_item(name)?.ok_or_else(wrong)?);
         }
-        self.find(parent, state, &values)
+        self.find(parent, state, &values.iter().map(Bound::as_borrowed).collect::<Few<_>>())
     }
 
     #[inline]
@@ -86,14 +86,14 @@ impl Children {
         &self,
         parent: &Bound<'_, MetricWrapperBase>,
         state: &State,
-        values: &[Bound<'_, PyAny>],
+        values: &[Borrowed<'_, '_, PyAny>],
     ) -> PyResult<Child> {
         let py = parent.py();
         let are_plain = values.iter().all(|value| value.is_exact_instance_of::<PyString>());
         if are_plain && let Some(child) = self.lock().by_identity(py, values) {
             return Ok(child);
         }
-        let texts = values.iter().map(text).collect::<PyResult<Few<_>>>()?;
+        let texts = values.iter().map(|value| text(value)).collect::<PyResult<Few<_>>>()?;
         let values = texts.iter().map(|text| text.to_str()).collect::<PyResult<Few<_>>>()?;
         let hash = self.hash(&values);
         let known = self.lock().by_value(py, hash, &values);
@@ -197,7 +197,7 @@ impl Children {
 
 impl Tables {
     #[inline]
-    fn by_identity(&mut self, py: Python<'_>, values: &[Bound<'_, PyAny>]) -> Option<Child> {
+    fn by_identity(&mut self, py: Python<'_>, values: &[Borrowed<'_, '_, PyAny>]) -> Option<Child> {
         let index = index(values.iter().map(|value| value.as_ptr() as usize));
         let place = self.by_identity.get_mut(index)?.as_mut()?;
         if !place.values.iter().zip(values).all(|(known, value)| known.as_ptr() == value.as_ptr()) {

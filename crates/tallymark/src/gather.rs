@@ -28,10 +28,15 @@ pub struct Gathered {
 pub fn gather(families: &[Arc<AnyFamily>], stores: &[Store], with_created: bool) -> Gathered {
     let mut readings: Vec<(Arc<FileStore>, HashMap<String, StoreFamily>)> = Vec::new();
     let mut gathered = Gathered::default();
-    for family in families {
-        let local = merge::local(family);
+    let mut unshared = 0;
+    // All of them before any store is read: a series may move from the heap into its store on this occasion.
+    let locals: Vec<FamilySnapshot> = families.iter().map(|family| merge::local(family)).collect();
+    for (family, local) in families.iter().zip(locals) {
         let shared = match family.store() {
-            Store::File(store) => reading(&mut readings, &store).remove(family.definition().name()),
+            Store::File(store) => {
+                unshared += if let Body::Series(series) = &local.body { series.len() } else { 0 };
+                reading(&mut readings, &store).remove(family.definition().name())
+            }
             Store::Memory => None,
         };
         gathered.declared.push(match shared {
@@ -47,7 +52,7 @@ pub fn gather(families: &[Arc<AnyFamily>], stores: &[Store], with_created: bool)
         let mut rest: Vec<_> = reading(&mut readings, store).drain().map(|(_, family)| family).collect();
         rest.sort_by_key(|family| family.ordinal);
         gathered.undeclared.extend(rest.into_iter().map(StoreFamily::into_snapshot));
-        gathered.undeclared.extend(store.own_metrics());
+        gathered.undeclared.extend(store.own_metrics(unshared));
     }
     if !with_created {
         for family in gathered.declared.iter_mut().chain(&mut gathered.undeclared) {

@@ -12,7 +12,7 @@ use tallymark_cells::{Block, Shape};
 use tallymark_model::{Body, Exemplar, Family, FamilySnapshot, GaugeMode, Kind, Labels, SeriesSnapshot, Value};
 
 use crate::series::Note;
-use crate::{AnyFamily, record};
+use crate::{AnyFamily, Store, record};
 
 /// A family as a store holds it, over every definition of its name and type.
 pub(crate) struct StoreFamily {
@@ -31,12 +31,20 @@ pub(crate) struct Known {
     series: Vec<Option<(u32, Arc<Labels>)>>,
 }
 
-/// The series that this process has on its own heap.
+/// The series that this process has on its own heap. Those for which a shared store had no room are offered to it
+/// again, until it refuses one.
 pub(crate) fn local(family: &AnyFamily) -> FamilySnapshot {
     let definition = family.definition();
     let mut series = Vec::new();
+    let mut offer = matches!(family.store(), Store::File(_));
     for one in family.list() {
         let Some((heap, notes)) = one.on_heap() else { continue };
+        if offer {
+            offer = one.share();
+            if offer {
+                continue;
+            }
+        }
         series.push(SeriesSnapshot {
             labels: Arc::clone(one.labels()),
             pid: None,
@@ -144,9 +152,10 @@ impl StoreFamily {
         }
         let bounds: Vec<f64> =
             first.bounds().iter().copied().filter(|bound| definition.bounds().contains(bound)).collect();
-        self.has_twins = true;
-        if self.variant(definition).is_none() {
-            self.variants.push((Arc::clone(definition), Vec::new()));
+        match self.variant(definition) {
+            Some((known, _)) if known.bounds() == definition.bounds() => return,
+            Some(_) => self.has_twins = true,
+            None => self.variants.push((Arc::clone(definition), Vec::new())),
         }
         for (variant, _) in &mut self.variants {
             if variant.bounds() != bounds {
@@ -183,13 +192,12 @@ impl StoreFamily {
     pub(crate) fn add_local(&mut self, local: FamilySnapshot) {
         self.admit(&local.family);
         let Body::Series(own) = local.body else { return };
+        self.has_twins |= !own.is_empty();
         let Some((target, series)) = self.variant(&local.family) else { return };
-        let grown = !own.is_empty();
         for mut one in own {
             one.value = onto_bounds(target, &local.family, one.value);
             series.push(one);
         }
-        self.has_twins |= grown;
     }
 }
 
@@ -340,7 +348,7 @@ fn add(total: &mut Value, more: Value) {
 }
 
 /// The store's metrics about itself.
-pub(crate) fn own_metrics(status: &Status) -> Vec<FamilySnapshot> {
+pub(crate) fn own_metrics(status: &Status, unshared: usize) -> Vec<FamilySnapshot> {
     let one = |kind, name, help, value| {
         let family = Family::builder(kind, name, help).build().expect("a valid name");
         let labels = family.labels::<&str>(&[]).expect("no labels");
@@ -354,10 +362,10 @@ pub(crate) fn own_metrics(status: &Status) -> Vec<FamilySnapshot> {
         gauge("tallymark_live_processes", "Processes that have the file store open and count in it.", status.live),
         counter("tallymark_folded_processes", "Ended processes whose numbers were added to the totals.", status.folded),
         gauge("tallymark_file_bytes", "Size of the file store.", status.bytes),
-        counter(
+        gauge(
             "tallymark_unshared_series",
             "Series that this process keeps in its own memory because the file store had no room.",
-            status.refused,
+            unshared as u64,
         ),
         counter("tallymark_damaged_records", "Records of the file store that cannot be read.", status.damaged),
         counter(

@@ -11,7 +11,7 @@ use tallymark_cells::{Attachment, Block, HeapBlock, fork};
 use tallymark_model::Labels;
 
 use crate::family::Shared;
-use crate::store::Store;
+use crate::store::{FileStore, Store};
 
 /// One set of label values in a family.
 pub struct Series {
@@ -83,34 +83,55 @@ impl Series {
 
     /// The fork gate must be held. Gives back what is to be logged once it is not.
     pub(crate) fn attach_gated(&self) -> Option<String> {
+        let store = self.shared.store();
+        let was_on_heap = self.cells.is_on_heap();
+        if was_on_heap && self.cells.is_stale() {
+            self.mend_after_fork(&store);
+        }
         let mut notice = None;
-        if let (Store::File(store), false) = (self.shared.store(), self.is_removed()) {
-            let was_on_heap = self.cells.is_on_heap();
+        if let (Store::File(store), false) = (&store, self.is_removed()) {
             match store.attach(&self.cells, &self.shared, &self.labels, self.created()) {
                 Ok(created) => {
                     self.created.store(created.to_bits(), Ordering::Relaxed);
                     if was_on_heap {
-                        let block = self.cells.block().expect("attached just now");
-                        self.cells.heap_blocks().iter().for_each(|heap| heap.drain_into(block));
-                        self.lock_notes().iter().for_each(|note| store.write_note(&self.cells, note));
+                        self.move_into(store);
                     }
                     return None;
                 }
                 Err(refusal) => notice = refusal,
             }
         }
-        match self.cells.heap_blocks().last() {
-            Some(heap) if self.cells.is_on_heap() => {
-                heap.repair();
-                if matches!(self.shared.store(), Store::File(_)) {
-                    // The parent's scrape shows what the parent counted.
-                    heap.reset();
-                }
-                self.cells.renew();
-            }
-            _ => self.cells.point_at_heap(Arc::new(HeapBlock::new(self.shared.shape()))),
+        if !was_on_heap {
+            self.cells.point_at_heap(Arc::new(HeapBlock::new(self.shared.shape())));
         }
         notice
+    }
+
+    /// After a fork, a block on the heap is a copy of the parent's, perhaps with an observation half made. What it
+    /// counted stays this process's own in the memory store; in a shared one it is in the parent's share of the total.
+    fn mend_after_fork(&self, store: &Store) {
+        for heap in self.cells.heap_blocks() {
+            heap.repair();
+            if matches!(store, Store::File(_)) {
+                heap.reset();
+            }
+        }
+        self.cells.renew();
+    }
+
+    /// Adds what was counted on the heap to the file's block, which is attached.
+    fn move_into(&self, store: &FileStore) {
+        let block = self.cells.block().expect("attached just now");
+        self.cells.heap_blocks().iter().for_each(|heap| heap.drain_into(block));
+        self.lock_notes().iter().for_each(|note| store.write_note(&self.cells, note));
+    }
+
+    /// Asks a shared store again for room, where it had none when the series was made. Says whether it has some now.
+    pub(crate) fn share(&self) -> bool {
+        let _gate = fork::gate();
+        // What is to be logged has been: it was no news that there is no room.
+        let _ = self.attach_gated();
+        !self.cells.is_on_heap()
     }
 
     /// Sets the bytes of `part`, here and in the store.

@@ -137,11 +137,11 @@ impl Pass<'_> {
         let version = if newer { self.journal.version } else { found.block.image_version() };
         let code = found.tag().code;
         if code == BASE_CODE | 3 {
-            if let Some((stamp, mut bytes)) = found.block.image_at(version) {
-                if generation_of(&bytes) == generation {
-                    bytes.drain(..8);
-                    self.images.push(ImageTotal { series: found.series(), part: found.tag().part, stamp, bytes });
-                }
+            if let Some((stamp, mut bytes)) = found.block.image_at(version)
+                && generation_of(&bytes) == generation
+            {
+                bytes.drain(..8);
+                self.images.push(ImageTotal { series: found.series(), part: found.tag().part, stamp, bytes });
             }
             return;
         }

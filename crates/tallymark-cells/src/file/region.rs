@@ -64,7 +64,7 @@ impl Region {
     /// `count` words at the byte `at`, if they lie in the file.
     pub(crate) fn words(&self, at: u64, count: usize) -> Option<&[AtomicU64]> {
         let end = at.checked_add(8 * u64::try_from(count).ok()?)?;
-        if at % 8 != 0 || end > self.length() {
+        if !at.is_multiple_of(8) || end > self.length() {
             return None;
         }
         // SAFETY: `at..end` lies in the mapping, because `length` never exceeds the mapping's, and in the file, because

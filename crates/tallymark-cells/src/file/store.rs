@@ -44,7 +44,6 @@ pub struct Store {
     path: PathBuf,
     options: Options,
     state: Mutex<State>,
-    refused: AtomicU64,
     replaced: AtomicU64,
 }
 
@@ -106,8 +105,6 @@ pub struct Status {
     pub folded: u64,
     /// The file's size.
     pub bytes: u64,
-    /// Series that this process keeps in its own memory for lack of room.
-    pub refused: u64,
     /// Records that cannot be read.
     pub damaged: u64,
     /// Times this process found the file deleted or replaced.
@@ -127,13 +124,7 @@ impl Store {
         })?;
         let _gate = fork::gate();
         let state = State::open(&absolute, options)?;
-        Ok(Store {
-            path: absolute,
-            options,
-            state: Mutex::new(state),
-            refused: AtomicU64::new(0),
-            replaced: AtomicU64::new(0),
-        })
+        Ok(Store { path: absolute, options, state: Mutex::new(state), replaced: AtomicU64::new(0) })
     }
 
     /// Where the file is.
@@ -157,7 +148,6 @@ impl Store {
         let mut state = self.lock();
         let result = self.renew(&mut state).and_then(|()| state.attach(cells, family, key, shape, created));
         result.map_err(|refusal| {
-            self.refused.fetch_add(1, Ordering::Relaxed);
             let news = !std::mem::replace(&mut state.refusing, true);
             news.then(|| {
                 let path = self.path.display();
@@ -172,12 +162,12 @@ impl Store {
     /// find no room are dropped.
     pub fn write_image(&self, cells: &Attachment, part: u16, stamp: u64, bytes: &[u8]) {
         let mut state = self.lock();
-        if self.renew(&mut state).is_ok() {
-            if let Some(block) = cells.current() {
-                let (number, generation) = block.identity();
-                // A lack of room is met, counted and logged where series are attached.
-                let _ = state.write_image(number, generation, part, stamp, bytes);
-            }
+        if self.renew(&mut state).is_ok()
+            && let Some(block) = cells.current()
+        {
+            let (number, generation) = block.identity();
+            // A lack of room is met, counted and logged where series are attached.
+            let _ = state.write_image(number, generation, part, stamp, bytes);
         }
     }
 
@@ -236,7 +226,6 @@ impl Store {
             live: state.processes().iter().filter(|process| process.live).count() as u64,
             folded: header(words::FOLDED),
             bytes: state.region.length(),
-            refused: self.refused.load(Ordering::Relaxed),
             damaged: state.tables.damaged,
             replaced: self.replaced.load(Ordering::Relaxed),
         }
@@ -478,7 +467,7 @@ impl State {
         tables.follow(region, file);
         let Some(family) = tables.family(family_key) else { return };
         let mut removed = vec![false; tables.series.len()];
-        for number in 0..tables.series.len() {
+        for (number, removed) in removed.iter_mut().enumerate() {
             // CAST: the file numbers series in 32 bits.
             let Some(record) = tables.series_words(region, number as u32) else { continue };
             if record[series::FAMILY].load(Ordering::Relaxed) != u64::from(family) {
@@ -489,7 +478,7 @@ impl State {
                 let next = generation + 1;
                 let _ =
                     record[series::GENERATION].compare_exchange(generation, next, Ordering::SeqCst, Ordering::Relaxed);
-                removed[number] = true;
+                *removed = true;
             }
         }
         step("generation raised");

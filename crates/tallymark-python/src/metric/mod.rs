@@ -170,12 +170,10 @@ pub(crate) fn exemplar(labels: &Bound<'_, PyAny>, amount: f64) -> PyResult<Exemp
     Ok(Exemplar { labels, value: amount, timestamp: Some(late::time(py)?) })
 }
 
-/// A number, as `float()` makes one of anything; an exact float is taken as it is.
+/// A number, as `float()` makes one of anything.
 pub(crate) fn float(value: &Bound<'_, PyAny>) -> PyResult<f64> {
-    match value.cast_exact::<PyFloat>() {
-        Ok(number) => Ok(number.value()),
-        Err(_) => value.py().get_type::<PyFloat>().call1((value,))?.extract(),
-    }
+    // Texts are what `float()` takes besides numbers; of what is neither, its own complaint is the one to show.
+    value.extract().or_else(|_| value.py().get_type::<PyFloat>().call1((value,))?.extract())
 }
 
 /// The text that `str()` makes of a value.

@@ -88,7 +88,7 @@ impl FileStore {
     }
 
     /// The store's metrics about itself.
-    pub(crate) fn own_metrics(&self) -> Vec<FamilySnapshot> {
-        merge::own_metrics(&self.file.status())
+    pub(crate) fn own_metrics(&self, unshared: usize) -> Vec<FamilySnapshot> {
+        merge::own_metrics(&self.file.status(), unshared)
     }
 }

@@ -1,0 +1,77 @@
+//! Why a command could not be done: what is told on stderr, and the exit code that goes with it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tallymark::model::encode::EncodeError;
+use tallymark_transport::ServeError;
+
+/// Why a command could not be done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The store is one that other processes cannot look into.
+    #[error("{0}: every process has its own, and nobody else can look into it; give a file:/path/metrics.tally")]
+    NotShared(String),
+    /// There is no file, or an empty one, and the command is not there to make a store of it.
+    #[error("{}: {found}; a store is made by the first process that counts into it", path.display())]
+    NoStore {
+        /// Where it should be.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] tallymark::Error),
+    /// What is in the store cannot be written in the format that was asked for.
+    #[error("{url}: {source}")]
+    Encode {
+        /// The store.
+        url: String,
+        /// What is wrong, and with which family.
+        source: EncodeError,
+    },
+    /// Stdout takes no more, and not because its reader has left.
+    #[error("cannot write to stdout: {0}")]
+    Stdout(io::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {addr}: {source}; choose another address with --listen")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The server did not start for another reason.
+    #[error(transparent)]
+    Serve(ServeError),
+    /// SIGINT and SIGTERM cannot be waited for.
+    #[error("cannot wait for signals: {0}; see this process's limit on open files")]
+    Signals(io::Error),
+}
+
+impl Error {
+    /// The exit code for what could not be done.
+    pub(crate) const FAILURE: u8 = 1;
+    /// The exit code for what was not understood; clap's for arguments, too.
+    pub(crate) const USAGE: u8 = 2;
+
+    /// The exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Error::NotShared(_) | Error::Store(tallymark::Error::Url { .. }) => Error::USAGE,
+            _ => Error::FAILURE,
+        }
+    }
+}
+
+impl From<ServeError> for Error {
+    /// What the server advises is for programmers (`reuse_port`); here an address is chosen by an option.
+    fn from(error: ServeError) -> Error {
+        match error {
+            ServeError::Listen { addr, source, .. } => Error::Listen { addr, source },
+            other => Error::Serve(other),
+        }
+    }
+}

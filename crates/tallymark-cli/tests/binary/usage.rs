@@ -1,0 +1,56 @@
+//! What is asked for wrongly, and what is said to help.
+
+use crate::process::{Place, run};
+
+#[test]
+fn what_is_not_understood_ends_with_2() {
+    let place = Place::new();
+    let url = &*place.url();
+    for (arguments, words) in [
+        (&["sow", url][..], &["'sow'", "tip"][..]),
+        (&["show"], &["<STORE>"]),
+        (&["show", url, "--format", "xml"], &["xml", "text, openmetrics"]),
+        (&["show", url, "--listen", "127.0.0.1:0"], &["--listen"]),
+        (&["serve", url, "--listen", "9099"], &["9099", "127.0.0.1:9099"]),
+        (&["show", "carrier-pigeon:coop"], &["carrier-pigeon:coop", "file:/path/metrics.tally"]),
+        (&["show", "/run/app/metrics.tally"], &["/run/app/metrics.tally", "file:/path/metrics.tally"]),
+        (&["show", "file:"], &["no path"]),
+        (&["show", "memory:"], &["memory:", "file:/path/metrics.tally"]),
+        (&["serve", "memory:"], &["memory:", "file:/path/metrics.tally"]),
+        (&["serve", &format!("{url}?colour=blue")], &["colour=blue", "mode=0660"]),
+    ] {
+        run(arguments).refused(2, words);
+    }
+    assert!(place.files().is_empty());
+}
+
+#[test]
+fn help_is_data_and_has_examples() {
+    for (arguments, words) in [
+        (&["--help"][..], &["serve", "show", "Exit codes:"][..]),
+        (&["show", "--help"], &["tallymark show file:/", "openmetrics", "must be there already"]),
+        (&["serve", "--help"], &["tallymark serve file:/", "[default: 127.0.0.1:9099]", "SIGTERM"]),
+    ] {
+        let help = run(arguments);
+
+        assert_eq!((Some(0), ""), (help.code, &*help.stderr));
+        for word in words {
+            assert!(help.stdout.contains(word), "no {word:?} in {help:?}");
+        }
+        assert!(help.stdout.lines().all(|line| line.len() <= 100), "{}", help.stdout);
+        assert!(!help.stdout.contains('\x1b'), "coloured: {help:?}");
+    }
+}
+
+#[test]
+fn without_arguments_help_is_talk() {
+    let help = run::<&str>([]);
+
+    assert_eq!((Some(2), ""), (help.code, &*help.stdout));
+    assert!(help.stderr.contains("Usage: tallymark <COMMAND>"), "{help:?}");
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    assert_eq!(concat!("tallymark ", env!("CARGO_PKG_VERSION"), "\n"), run(["--version"]).stdout);
+}
