@@ -1,4 +1,6 @@
-"""Timers, exception counters and trackers work on blocks, functions and coroutine functions alike."""
+"""
+Timers, exception counters and trackers work on blocks, functions and coroutine functions alike.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What `tallymark.exposition` does itself: negotiation, compression, files, and whatever has `collect()`."""
+"""
+What `tallymark.exposition` does itself: negotiation, compression, files, and whatever has
+`collect()`.
+"""
 
 from __future__ import annotations
 
@@ -136,20 +139,19 @@ def test_the_environment_switches_created_series_off(value: str, shown: bool) ->
 
 def test_importing_starts_no_thread_and_opens_no_file() -> None:
     """A library that is only imported has no business there."""
-    program = """
-import os, sys, threading
-import asyncio, gzip, http.server, platform, socketserver, ssl, wsgiref.simple_server
-opened = []
-sys.addaudithook(lambda event, args: event == "open" and opened.append(str(args[0])))
-before = os.listdir("/proc/self/fd"), os.listdir("/proc/self/task")
-import tallymark
-after = os.listdir("/proc/self/fd"), os.listdir("/proc/self/task")
-assert [len(names) for names in before] == [len(names) for names in after], (before, after)
-assert threading.active_count() == 1
-others = [name for name in opened if not name.endswith((".py", ".pyc", ".so", ".pth", ".json", "METADATA"))]
-assert not others, others
-"""
-    subprocess.run([sys.executable, "-c", program], check=True)
+    program = [
+        "import os, sys, threading",
+        "import asyncio, gzip, http.server, platform, socketserver, ssl, wsgiref.simple_server",
+        "opened = []",
+        "note = lambda event, args: event == 'open' and opened.append(str(args[0]))",
+        "counted = lambda: [len(os.listdir(f'/proc/self/{what}')) for what in ('fd', 'task')]",
+        "before = counted()",
+        "sys.addaudithook(note)",
+        "import tallymark",
+        "others = [path for path in opened if not path.endswith(('.py', '.pyc', '.so'))]",
+        "assert (before, 1, []) == (counted(), threading.active_count(), others), others",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(program)], check=True)
 
 
 def test_a_text_file_is_written_whole_and_nothing_else_is_left(

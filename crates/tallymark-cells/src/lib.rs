@@ -3,7 +3,7 @@
 //! A series' numbers are a [`Block`] of 64-bit words. The block lives on this process's heap ([`HeapBlock`]) or in a
 //! file that every process of the host maps ([`file::Store`]); an [`Attachment`] says where it is now. Every block has
 //! one owning process, so no lock and no cache line crosses a process, and a process that dies damages nothing of the
-//! others. Totals are sums over blocks; adding them up, and adding up the dead for good, is done in [`file`].
+//! others. Totals are sums over blocks; adding them up, and adding up the dead for good, is done in [`mod@file`].
 //!
 //! | to see | read |
 //! |---|---|

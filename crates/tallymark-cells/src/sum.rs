@@ -77,13 +77,13 @@ impl ExactSum {
             }
         }
         // `high` is rounded to even by `rest` alone; if that was a tie, the sign of what lies below decides.
-        if let Some(&below) = remaining.next() {
-            if (rest > 0.0) == (below > 0.0) {
-                let doubled = rest * 2.0;
-                let moved = high + doubled;
-                if doubled == moved - high {
-                    return moved;
-                }
+        if let Some(&below) = remaining.next()
+            && (rest > 0.0) == (below > 0.0)
+        {
+            let doubled = rest * 2.0;
+            let moved = high + doubled;
+            if doubled == moved - high {
+                return moved;
             }
         }
         high

@@ -15,10 +15,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use tallymark::model::encode::{Coding, EncodeError, Format, openmetrics, text};
 use tallymark::model::{Escaping, FamilySnapshot, Snapshot, number};
-use tallymark::{Store, gather};
+use tallymark::{Gauge, Store, gather};
 use tallymark_transport::{Exposition, ServeError};
 
-use crate::metric::{Declared, MetricWrapperBase};
+use crate::metric::{Declared, MetricWrapperBase, float};
 use crate::{convert, error, late, store};
 
 /// The collectors of a registry in the order in which they were added, and how they are rendered.
@@ -34,7 +34,21 @@ struct Collector {
     declared: Option<Arc<Declared>>,
 }
 
-/// What one collector has for a scrape, in the first half.
+/// What the first half of a scrape has to ask, taken from the collectors at its beginning.
+pub(crate) struct Plan {
+    steps: Vec<Step>,
+    pub(crate) functions: Vec<(Gauge, Py<PyAny>)>,
+    asked: Asked,
+}
+
+enum Step {
+    /// A native metric.
+    Read(Arc<Declared>),
+    /// Anything that gives families when it is called.
+    Call(Py<PyAny>),
+}
+
+/// What one collector has for a scrape, after the first half.
 enum Part {
     /// To be read in the second half.
     Native(Arc<Declared>),
@@ -70,29 +84,21 @@ impl RegistryCore {
         })
     }
 
-    /// The first half of a scrape.
-    ///
-    /// # Errors
-    /// What a collector or a function raises, and what is wrong with the families it gives.
-    pub(crate) fn ask(&self, py: Python<'_>, first: &Bound<'_, PyAny>, asked: Asked) -> PyResult<(Parts, Givers)> {
-        let mut givers = Givers(Vec::new());
-        let mut parts = vec![Part::Converted(givers.convert(first)?)];
+    /// What the first half of a scrape has to ask.
+    pub(crate) fn plan(&self, py: Python<'_>, asked: Asked) -> PyResult<Plan> {
+        let mut plan = Plan { steps: Vec::new(), functions: Vec::new(), asked };
         let collectors = self.lock().clone();
         for collector in collectors {
             match &collector.declared {
-                Some(declared) if asked.may_have(declared) => {
-                    declared.call_functions(py)?;
-                    parts.push(Part::Native(Arc::clone(declared)));
+                Some(declared) if plan.asked.may_have(declared) => {
+                    plan.functions.extend(declared.functions(py));
+                    plan.steps.push(Step::Read(Arc::clone(declared)));
                 }
                 Some(_) => {}
-                None => {
-                    let families = collector.object.bind(py).call_method0(intern!(py, "collect"))?;
-                    parts.push(Part::Converted(givers.convert(&families)?));
-                }
+                None => plan.steps.push(Step::Call(collector.object.getattr(py, intern!(py, "collect"))?)),
             }
         }
-        let undeclared = asked.with_undeclared.then(|| store::default_store(py).0);
-        Ok((Parts { parts, undeclared, with_created: late::use_created(py)?, names: asked.names }, givers))
+        Ok(plan)
     }
 
     /// The first half of a scrape where Python has nothing to say; `first` is written before the collectors.
@@ -106,6 +112,49 @@ impl RegistryCore {
     }
 }
 
+impl Plan {
+    /// Has `call` asked before the collectors.
+    pub(crate) fn call_first(&mut self, call: Py<PyAny>) {
+        self.steps.insert(0, Step::Call(call));
+    }
+
+    /// What is to be called for families, in order.
+    pub(crate) fn calls<'a, 'py: 'a>(&'a self, py: Python<'py>) -> impl Iterator<Item = &'a Bound<'py, PyAny>> {
+        self.steps.iter().filter_map(move |step| match step {
+            Step::Call(call) => Some(call.bind(py)),
+            Step::Read(_) => None,
+        })
+    }
+
+    /// Ends the first half with what the calls and the functions gave.
+    ///
+    /// # Errors
+    /// What is wrong with the families.
+    pub(crate) fn finish<'py>(
+        &self,
+        py: Python<'py>,
+        first: Vec<FamilySnapshot>,
+        families: impl IntoIterator<Item = Bound<'py, PyAny>>,
+        values: impl IntoIterator<Item = f64>,
+        givers: &mut Givers,
+    ) -> PyResult<Parts> {
+        self.functions.iter().zip(values).for_each(|((gauge, _), value)| gauge.set(value));
+        let mut families = families.into_iter();
+        let mut parts = vec![Part::Converted(first)];
+        for step in &self.steps {
+            match step {
+                Step::Read(declared) => parts.push(Part::Native(Arc::clone(declared))),
+                Step::Call(_) => {
+                    let converted = families.next().map(|families| givers.convert(&families)).transpose()?;
+                    parts.push(Part::Converted(converted.unwrap_or_default()));
+                }
+            }
+        }
+        let undeclared = self.asked.with_undeclared.then(|| store::default_store(py).0);
+        Ok(Parts { parts, undeclared, with_created: late::use_created(py)?, names: self.asked.names.clone() })
+    }
+}
+
 impl Asked {
     /// Whether a sample of the family can have one of the names.
     fn may_have(&self, declared: &Declared) -> bool {
@@ -115,11 +164,6 @@ impl Asked {
 }
 
 impl Parts {
-    /// Puts families before all others.
-    pub(crate) fn put_first(&mut self, families: Vec<FamilySnapshot>) {
-        self.parts.insert(0, Part::Converted(families));
-    }
-
     /// The second half: reads the native metrics, all of one store at one moment.
     pub(crate) fn read(self) -> Snapshot {
         let mut families = Vec::new();
@@ -152,6 +196,7 @@ impl Parts {
 }
 
 /// The families that Python gave, so that an error in writing one can tell which.
+#[derive(Default)]
 pub(crate) struct Givers(Vec<(String, Py<PyAny>)>);
 
 impl Givers {
@@ -375,6 +420,10 @@ impl RegistryCore {
 }
 
 impl RegistryCore {
+    /// The first half of a scrape.
+    ///
+    /// # Errors
+    /// What a collector or a function raises, and what is wrong with the families it gives.
     fn asked<'py>(
         &self,
         py: Python<'py>,
@@ -382,9 +431,14 @@ impl RegistryCore {
         with_undeclared: bool,
         first: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(Parts, Givers)> {
-        let nothing = PyList::empty(py);
-        let first = first.unwrap_or(nothing.as_any());
-        self.ask(py, first, Asked { names: names(only)?, with_undeclared })
+        let mut givers = Givers::default();
+        let first = first.map(|families| givers.convert(families)).transpose()?.unwrap_or_default();
+        let plan = self.plan(py, Asked { names: names(only)?, with_undeclared })?;
+        let families = plan.calls(py).map(|call| call.call0()).collect::<PyResult<Vec<_>>>()?;
+        let values = plan.functions.iter().map(|(_, function)| float(&function.bind(py).call0()?));
+        let values = values.collect::<PyResult<Vec<_>>>()?;
+        let parts = plan.finish(py, first, families, values, &mut givers)?;
+        Ok((parts, givers))
     }
 }
 
@@ -434,7 +488,7 @@ pub(crate) fn render_collectors<'py>(
         "openmetrics" => Kind::OpenMetrics,
         other => return Err(PyValueError::new_err(format!("{other}: no format; there are text and openmetrics"))),
     };
-    let mut givers = Givers(Vec::new());
+    let mut givers = Givers::default();
     let snapshot = Snapshot { families: givers.convert(families)? };
     write(py, kind, escaping, || snapshot, &givers)
 }
@@ -467,7 +521,7 @@ pub(crate) fn choose_coding(accept_encoding: Option<&str>) -> Option<&'static st
 /// Write a number as expositions have it.
 #[pyfunction]
 pub(crate) fn float_to_go_string(number: &Bound<'_, PyAny>) -> PyResult<String> {
-    Ok(number::format(crate::metric::float(number)?))
+    Ok(number::format(float(number)?))
 }
 
 /// Tell scrapes that run without Python whether to show ``_created``.

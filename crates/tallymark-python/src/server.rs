@@ -1,24 +1,27 @@
 //! The native HTTP server over a registry.
 //!
-//! Its threads need Python only for what [`RegistryCore::needs_python`] says. At the end of the process [`stop_all`] keeps
-//! them from coming back to an interpreter that is going away. In a forked child a server is nothing: its listener is
+//! Its threads need Python only for what [`RegistryCore::needs_python`] says, and then have Python's own threads ask. At
+//! the end of the process [`stop_all`] keeps them from coming back to an interpreter that is going away. In a forked child a server is nothing: its listener is
 //! closed there, and its methods do nothing.
 
 use std::collections::HashSet;
+use std::ffi::CStr;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use tallymark::fork;
 use tallymark::model::{FamilySnapshot, Snapshot};
 use tallymark_transport::serve::SourceError;
 use tallymark_transport::{Options, Server as Native, Source};
 
-use crate::registry::{Asked, RegistryCore};
+use crate::registry::{Asked, Givers, Parts, Plan, RegistryCore};
 use crate::{convert, error, log};
 
 /// How long the end of the process waits for scrapes that are running: what servers give them anyway, and a little more.
@@ -28,8 +31,16 @@ static SERVERS: Mutex<Vec<Weak<Running>>> = Mutex::new(Vec::new());
 
 /// The process is ending: no thread of ours may ask Python any more.
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
-/// Scrapes that are asking Python.
+/// Threads that are in the middle of such a question.
 static ASKING: AtomicUsize = AtomicUsize::new(0);
+
+const ENDING: &str = "the process is ending";
+
+/// The Python of a question.
+const ASK: &CStr = match CStr::from_bytes_with_nul(concat!(include_str!("ask.py"), "\0").as_bytes()) {
+    Ok(code) => code,
+    Err(_) => panic!("ask.py has no zero byte"),
+};
 
 /// An HTTP server for metrics, on a thread of its own; made by `serve`.
 ///
@@ -212,39 +223,111 @@ impl Source for RegistrySource {
         let core = self.core.get();
         let parts = match &self.first {
             First::Families(first) if !core.needs_python() => core.without_python(first.clone(), asked),
-            first => {
-                let _asking = Asking::begin().ok_or("the process is ending")?;
-                let parts = Python::try_attach(|py| {
-                    let ask = || {
-                        let (families, before) = match first {
-                            First::Families(families) => (pyo3::types::PyList::empty(py).into_any(), families.clone()),
-                            First::Function(function) => (function.bind(py).call0()?, Vec::new()),
-                        };
-                        let (mut parts, _) = core.ask(py, &families, asked)?;
-                        parts.put_first(before);
-                        Ok(parts)
-                    };
-                    ask().map_err(|error: PyErr| {
-                        log::exception(py, "a scrape failed", &error);
-                        SourceError::from(error.to_string())
-                    })
-                });
-                parts.ok_or("the process is ending")??
-            }
+            First::Families(first) => ask(core, first.clone(), None, asked)?,
+            First::Function(function) => ask(core, Vec::new(), Some(function), asked)?,
         };
         Ok(parts.read())
     }
 }
 
-/// A scrape that is asking Python.
+/// The first half of a scrape, asked on a thread of Python's own.
+///
+/// Not on this one: a thread that waits for a collector when the interpreter ends is ended with it, which Rust's part of
+/// a stack does not survive.
+fn ask(
+    core: &RegistryCore,
+    before: Vec<FamilySnapshot>,
+    first: Option<&Py<PyAny>>,
+    asked: Asked,
+) -> Result<Parts, SourceError> {
+    let (answer, answers) = mpsc::sync_channel(1);
+    {
+        let _asking = Asking::begin()?;
+        let started = Python::try_attach(|py| -> PyResult<()> {
+            let mut plan = core.plan(py, asked)?;
+            if let Some(first) = first {
+                plan.call_first(first.clone_ref(py));
+            }
+            start_asking(py)?.call1((Question { plan, before, answer },))?;
+            Ok(())
+        });
+        started.ok_or(ENDING)?.map_err(|error| error.to_string())?;
+    }
+    loop {
+        match answers.recv_timeout(Duration::from_millis(100)) {
+            Ok(answer) => return answer,
+            Err(RecvTimeoutError::Timeout) if !IS_ENDING.load(Ordering::SeqCst) => {}
+            Err(_) => return Err(ENDING.into()),
+        }
+    }
+}
+
+/// The function of `ask.py` that takes a question.
+fn start_asking(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static START: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let start = START.get_or_try_init(py, || -> PyResult<_> {
+        let module = PyModule::from_code(py, ASK, c"tallymark/ask.py", c"tallymark._ask")?;
+        Ok(module.getattr("start")?.unbind())
+    })?;
+    Ok(start.bind(py))
+}
+
+/// What a scrape has to ask Python, and where the answer goes.
+#[pyclass(frozen)]
+struct Question {
+    plan: Plan,
+    before: Vec<FamilySnapshot>,
+    answer: SyncSender<Result<Parts, SourceError>>,
+}
+
+#[pymethods]
+impl Question {
+    /// What is to be called for families.
+    fn calls<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyAny>> {
+        self.plan.calls(py).cloned().collect()
+    }
+
+    /// What is to be called for the values of gauges.
+    fn functions(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        self.plan.functions.iter().map(|(_, function)| function.clone_ref(py)).collect()
+    }
+
+    /// Takes what the calls gave.
+    fn answer<'py>(&self, py: Python<'py>, families: Vec<Bound<'py, PyAny>>, values: Vec<f64>) {
+        let Ok(_asking) = Asking::begin() else { return };
+        match self.plan.finish(py, self.before.clone(), families, values, &mut Givers::default()) {
+            // Whoever waited for it may have gone.
+            Ok(parts) => drop(self.answer.try_send(Ok(parts))),
+            Err(error) => self.failed(py, &error),
+        }
+    }
+
+    /// Takes what one of them raised.
+    fn fail(&self, error: Bound<'_, PyAny>) {
+        let Ok(_asking) = Asking::begin() else { return };
+        let py = error.py();
+        self.failed(py, &PyErr::from_value(error));
+    }
+}
+
+impl Question {
+    fn failed(&self, py: Python<'_>, error: &PyErr) {
+        log::exception(py, "a scrape failed", error);
+        drop(self.answer.try_send(Err(error.to_string().into())));
+    }
+}
+
+/// Rust that a thread is inside of while it needs Python: the end of the process waits for it.
 struct Asking;
 
 impl Asking {
-    fn begin() -> Option<Asking> {
+    /// # Errors
+    /// The process is ending already.
+    fn begin() -> Result<Asking, SourceError> {
         ASKING.fetch_add(1, Ordering::SeqCst);
         let asking = Asking;
         // SeqCst: see `stop_all`.
-        (!IS_ENDING.load(Ordering::SeqCst)).then_some(asking)
+        if IS_ENDING.load(Ordering::SeqCst) { Err(ENDING.into()) } else { Ok(asking) }
     }
 }
 

@@ -27,6 +27,7 @@ pub(crate) struct StoreFamily {
 /// The file's descriptors, decoded: they never change, so a scrape decodes only the new ones.
 #[derive(Default)]
 pub(crate) struct Known {
+    file: u64,
     families: Vec<Option<Arc<Family>>>,
     series: Vec<Option<(u32, Arc<Labels>)>>,
 }
@@ -98,7 +99,9 @@ fn in_order(exemplars: impl Iterator<Item = (u16, Exemplar)>) -> Vec<(usize, Exe
 /// What the file holds, by family name. Families of one name and type are one: their series stand together, and
 /// different bucket layouts are merged on the bounds they share.
 pub(crate) fn by_name(known: &mut Known, file: &file::Store, reading: Reading) -> HashMap<String, StoreFamily> {
-    learn(known, file);
+    if !learn(known, file, reading.file) {
+        return HashMap::new();
+    }
     let mut notes: HashMap<u32, Vec<Note>> = HashMap::new();
     for image in reading.images {
         let note = Note { part: image.part, stamp: image.stamp, bytes: image.bytes };
@@ -222,9 +225,16 @@ fn merge_twins(series: &mut Vec<SeriesSnapshot>) {
     *series = merged;
 }
 
-fn learn(known: &mut Known, file: &file::Store) {
+/// Decodes what is new; `false` if the file at the path is another one already than the one that was read.
+fn learn(known: &mut Known, file: &file::Store, read: u64) -> bool {
+    if known.file != read {
+        *known = Known { file: read, ..Known::default() };
+    }
     // CAST: the file numbers families and series in 32 bits.
     let new = file.descriptors(known.families.len() as u32, known.series.len() as u32);
+    if new.file != read {
+        return false;
+    }
     known.families.extend(
         new.families.into_iter().map(|family| record::decode_family(&family.key, &family.details).map(Arc::new)),
     );
@@ -235,6 +245,7 @@ fn learn(known: &mut Known, file: &file::Store) {
         });
         known.series.push(labels.map(|labels| (series.family, Arc::new(labels))));
     }
+    true
 }
 
 fn total_value(family: &Family, total: Total, notes: &[Note]) -> Value {

@@ -267,3 +267,24 @@ fn other_label_names_stand_under_the_same_family() {
     assert_eq!(lines(&old), expected);
     assert_eq!(lines(&new), expected);
 }
+
+#[test]
+fn a_file_that_is_deleted_is_made_anew_and_read_with_its_own_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("metrics.tally");
+    let url = format!("file:{}", path.display());
+    let registry = Registry::open(&url).unwrap();
+    let hits = registry.counter("hits", "").label_names(["path"]).register().unwrap();
+    let (a, b) = (hits.with(&["/a"]).unwrap(), hits.with(&["/b"]).unwrap());
+    a.inc();
+    b.inc();
+    assert_eq!(lines(&registry)[2..], [r#"hits_total{path="/a"} 1.0"#, r#"hits_total{path="/b"} 1.0"#]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(lines(&registry), ["# HELP hits_total ", "# TYPE hits_total counter"]);
+    b.inc_by(5.0).unwrap();
+    a.inc_by(3.0).unwrap();
+    let expected = [r#"hits_total{path="/b"} 5.0"#, r#"hits_total{path="/a"} 3.0"#];
+    assert_eq!(lines(&registry)[2..], expected);
+    assert_eq!(lines(&Registry::open(&url).unwrap())[2..], expected);
+    assert!(registry.text().contains("tallymark_file_replacements_total 1.0"));
+}

@@ -17,6 +17,8 @@ use crate::sync::{AtomicU64, Ordering, yield_now};
 /// The totals of every series of a file.
 #[derive(Debug, Default)]
 pub struct Reading {
+    /// Which file was read: how often the one at the path had been replaced.
+    pub file: u64,
     /// In the order in which the series were first made.
     pub series: Vec<SeriesTotal>,
     /// The newest image of every part of a series.
@@ -49,6 +51,7 @@ pub struct ImageTotal {
 
 /// What is to be read: taken from a process's tables, so that no lock is held while reading.
 pub(crate) struct Plan {
+    pub(crate) file: u64,
     pub(crate) chunks: Vec<u64>,
     pub(crate) series: Vec<u64>,
     pub(crate) processes: Vec<Process>,
@@ -100,7 +103,7 @@ impl Pass<'_> {
             let created = f64::from_bits(record[series::CREATED].load(Ordering::Relaxed));
             series.push(SeriesTotal { series: number, created, total });
         }
-        Reading { series, images: self.images }
+        Reading { file: self.plan.file, series, images: self.images }
     }
 
     fn generation(&self, found: Found<'_>) -> Option<u64> {

@@ -12,8 +12,9 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use crate::sync::AtomicU64;
 
-/// Addresses to reserve, tried from the first: a process with a limit on its address space gets less.
-const RESERVE: [usize; 4] = [1 << 36, 1 << 33, 1 << 30, 1 << 26];
+/// Addresses to reserve, tried from the first: a process with a limit on its address space gets less. 8 GiB hold tens of
+/// millions of series, and do not look alarming as the process's virtual memory.
+const RESERVE: [usize; 3] = [1 << 33, 1 << 30, 1 << 26];
 
 /// A mapped file.
 pub struct Region {

@@ -72,6 +72,8 @@ pub struct FamilyBytes<'a> {
 /// The records behind certain numbers.
 #[derive(Debug, Default)]
 pub struct Descriptors {
+    /// Which file they are of; see [`Reading::file`].
+    pub file: u64,
     /// Families.
     pub families: Vec<FamilyRecord>,
     /// Series.
@@ -146,7 +148,10 @@ impl Store {
         created: f64,
     ) -> Result<f64, Option<String>> {
         let mut state = self.lock();
-        let result = self.renew(&mut state).and_then(|()| state.attach(cells, family, key, shape, created));
+        // With a slot in hand, the next scrape is soon enough to look whether the file is still at its path.
+        let settled = state.own.is_some() && state.file.is_ours();
+        let ready = if settled { Ok(()) } else { self.renew(&mut state) };
+        let result = ready.and_then(|()| state.attach(cells, family, key, shape, created));
         result.map_err(|refusal| {
             let news = !std::mem::replace(&mut state.refusing, true);
             news.then(|| {
@@ -189,7 +194,7 @@ impl Store {
             }
             // No room for a base block: readers add the shard up as it is.
             let _ = state.fold_ended();
-            (Arc::clone(&state.region), state.plan())
+            (Arc::clone(&state.region), state.plan(self.replaced.load(Ordering::Relaxed)))
         };
         read::read(&region, &plan)
     }
@@ -201,6 +206,7 @@ impl Store {
         let from = |list: &[u64], first: u32| list.get(first as usize..).unwrap_or_default().to_vec();
         let record = |at: u64| if at == 0 { None } else { record_at(&state.region, at) };
         Descriptors {
+            file: self.replaced.load(Ordering::Relaxed),
             families: from(&state.tables.families, families)
                 .into_iter()
                 .map(|at| record(at).and_then(family_bytes).unwrap_or_default())
@@ -246,8 +252,7 @@ impl Store {
 
     /// Makes the state this process's own after a fork, and follows the path if another file is there now.
     fn renew(&self, state: &mut State) -> Result<(), NoRoom> {
-        let moved = !std::fs::metadata(&self.path).is_ok_and(|found| state.region.is(&found));
-        if moved {
+        if !std::fs::metadata(&self.path).is_ok_and(|found| state.region.is(&found)) {
             let fresh = State::open(&self.path, self.options).map_err(NoRoom::Reopen)?;
             self.replaced.fetch_add(1, Ordering::Relaxed);
             state.forsake();
@@ -315,9 +320,14 @@ impl State {
         slot::processes(&self.tables, &self.region, &self.file, self.own.as_ref().map(|own| own.slot))
     }
 
-    fn plan(&mut self) -> Plan {
+    fn plan(&mut self, file: u64) -> Plan {
         self.tables.follow(&self.region, &self.file);
-        Plan { chunks: self.tables.chunks.clone(), series: self.tables.series.clone(), processes: self.processes() }
+        Plan {
+            file,
+            chunks: self.tables.chunks.clone(),
+            series: self.tables.series.clone(),
+            processes: self.processes(),
+        }
     }
 
     fn fold_ended(&mut self) -> Result<(), NoRoom> {

@@ -78,21 +78,27 @@ impl Declared {
         drop(former);
     }
 
-    /// Calls every function and sets the gauges to the results.
-    ///
-    /// # Errors
-    /// What a function raises, and what `float()` says of its result.
-    pub(crate) fn call_functions(&self, py: Python<'_>) -> PyResult<()> {
+    /// The functions that are to be called before the family is read, with the gauges that are set to the results.
+    pub(crate) fn functions(&self, py: Python<'_>) -> Vec<(GaugeHandle, Py<PyAny>)> {
         if !self.has_functions.load(Ordering::Relaxed) {
-            return Ok(());
+            return Vec::new();
         }
-        let (gone, calls): (Vec<_>, Vec<_>) = {
+        let (gone, calls): (Vec<Function>, _) = {
             let mut functions = self.lock_functions();
             let gone = functions.extract_if(.., |known| known.gauge.series().is_removed()).collect();
             (gone, functions.iter().map(|known| (known.gauge.clone(), known.function.clone_ref(py))).collect())
         };
-        drop::<Vec<Function>>(gone);
-        for (gauge, function) in calls {
+        // With the lock given back: this may run a finalizer.
+        drop(gone);
+        calls
+    }
+
+    /// Calls the functions and sets the gauges to the results.
+    ///
+    /// # Errors
+    /// What a function raises, and what `float()` says of its result.
+    pub(crate) fn call_functions(&self, py: Python<'_>) -> PyResult<()> {
+        for (gauge, function) in self.functions(py) {
             gauge.set(float(&function.bind(py).call0()?)?);
         }
         Ok(())
