@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -375,8 +376,27 @@ def start_http_server(
         # Of anything else each scrape is a call of its collect().
         core, with_undeclared = _tallymark.RegistryCore(), False
         core.add(registry)
+    if _tallymark.store_url() == "memory:":
+        _require_free(addr, port)
     server = _tallymark.serve(port, addr, core, with_undeclared)
     return server, ServerThread(server)
+
+
+def _require_free(addr: str, port: int) -> None:
+    """
+    Raise OSError if somebody listens there already.
+
+    The native server shares its port with whoever asks, so that every worker can serve a store that
+    all share. Where each has its own numbers a second server is a mistake, and programs that try
+    the next port rely on being told.
+    """
+    resolved = socket.getaddrinfo(
+        addr or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    family, kind, protocol, _, address = resolved[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
 
 
 start_wsgi_server = start_http_server

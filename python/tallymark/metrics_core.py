@@ -493,7 +493,8 @@ class GaugeHistogramMetricFamily(_LabelledFamily):
             buckets: Pairs of a bound as text and the number of things up to it, ascending, the last
                 one ``+Inf``.
 
-            gsum_value: The sum of the sizes, or None if it is not known: then it is not shown.
+            gsum_value: The sum of the sizes. None is taken here and raises TypeError when the
+                family is written, as with the official client.
 
             timestamp: When they were read, if not now.
         """
@@ -501,8 +502,7 @@ class GaugeHistogramMetricFamily(_LabelledFamily):
         for bound, value in buckets:
             self._add("_bucket", {**names, "le": bound}, value, timestamp)
         self._add("_gcount", names, buckets[-1][1], timestamp)
-        if gsum_value is not None:
-            self._add("_gsum", dict(names), gsum_value, timestamp)
+        self._add("_gsum", dict(names), gsum_value, timestamp)  # type: ignore[arg-type]
 
 
 class InfoMetricFamily(_LabelledFamily):

@@ -20,6 +20,7 @@ class MultiProcessCollector(_WholeStore):
     A collector of all that any process has put into the shared store.
 
     In a registry that has metrics of its own it shows the others only: nothing appears twice.
+    Metrics that this process has in no registry at all are shown by the other processes only.
 
     Args:
         registry: Where to register, None for nowhere.

@@ -396,7 +396,7 @@ class _CollectorNames(dict[Collector, list[str]]):
             self[collector] = names
         return self[collector]
 
-    def __ior__(self, other: Any) -> Any:
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
         self.update(other)
         return self
 

@@ -175,21 +175,19 @@ def test_public_functions_take_the_same_arguments(
     module: str, official: Any, ours: Any, same: Any
 ) -> None:
     """Names, order and defaults; annotations aside."""
-    public = set(vars(getattr(official, module)))
-    for name, value in vars(getattr(ours, module)).items():
-        if (
-            name.startswith("_")
-            or getattr(value, "__module__", "") != getattr(ours, module).__name__
-        ):
-            public.discard(name)
+    public = {
+        name
+        for name, value in vars(getattr(ours, module)).items()
+        if getattr(value, "__module__", "") == getattr(ours, module).__name__
+        if inspect.isroutine(value) or inspect.isclass(value)
+        if not name.startswith("_") and name in vars(getattr(official, module))
+    }
 
     def run(c: Any) -> dict[str, list[tuple[str, str]]]:
         signatures = {}
         for name in sorted(public):
-            value = vars(getattr(c, module)).get(name)
-            if callable(value) and value.__module__ == getattr(c, module).__name__:
-                parameters = inspect.signature(value).parameters.values()
-                signatures[name] = [(p.name, _default(p.default)) for p in parameters]
+            parameters = inspect.signature(vars(getattr(c, module))[name]).parameters.values()
+            signatures[name] = [(p.name, _default(p.default)) for p in parameters]
         return signatures
 
     assert same(run)

@@ -116,7 +116,8 @@ def gauge_values(c: Any, r: Any) -> None:
     value = c.core.Gauge("value", "Value.", ["case"], registry=r)
     numbers = (
         0, -0.0, 1, 0.1, 1e-7, 123456, 1234567, 999999.5, 1e6, 1e15, 1e16, 1e21, 1e22, 1.5e300,
-        -1e9, -1e16, 1 / 3, 2.5e-10, float("inf"), float("-inf"), float("nan"), 2**53, 100000.0, 10000000.0,
+        -1e9, -1e16, 1 / 3, 2.5e-10, float("inf"), float("-inf"), float("nan"), 2**53,
+        100000.0, 10000000.0,
     )  # fmt: skip
     for case, number in enumerate(numbers):
         value.labels(case).set(number)

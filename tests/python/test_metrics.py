@@ -210,8 +210,8 @@ class TestGauge:
         gauge = Gauge("size", "S.", registry=registry)
         gauge.set_function(lambda: 7)
         gauge.set(1)
-        gauge.inc()
-        gauge.dec()
+        gauge.inc(10)
+        gauge.dec(100)
         gauge.set_to_current_time()
 
         assert 0.0 == gauge._value.get()
@@ -266,7 +266,7 @@ class TestGauge:
         assert [("g", {}, 3.0)] == samples(gauge)
 
     def test_an_unknown_mode_is_refused(self):
-        with pytest.raises(ValueError, match="^Invalid multiprocess mode: x$"):
+        with pytest.raises(ValueError, match=r"^Invalid multiprocess mode: x$"):
             Gauge("g", "G.", registry=None, multiprocess_mode="x")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tallymark import core, metrics_core, registry, samples
+from tallymark import core, generate_latest, metrics_core, registry, samples
 from tallymark.core import (
     CounterMetricFamily,
     Exemplar,
@@ -77,11 +77,18 @@ def test_a_bucket_may_have_an_exemplar() -> None:
     assert [exemplar, None] == [sample.exemplar for sample in family.samples]
 
 
-def test_a_gauge_histogram_without_a_sum_shows_none() -> None:
-    """A sample without a value would fail every scrape."""
+def test_a_gauge_histogram_without_a_sum_cannot_be_written() -> None:
+    """A sum that is missing should be seen; the official client's tests ask for this very error."""
     family = GaugeHistogramMetricFamily("g", "h", buckets=[("+Inf", 2)])
 
-    assert ["g_bucket", "g_gcount"] == [sample.name for sample in family.samples]
+    class Fixed:
+        def collect(self) -> list[Metric]:
+            return [family]
+
+    assert ["g_bucket", "g_gcount", "g_gsum"] == [sample.name for sample in family.samples]
+    with pytest.raises(TypeError) as caught:
+        generate_latest(Fixed())
+    assert family is caught.value.args[-1]
 
 
 def test_timestamps_compare_and_print() -> None:

@@ -191,7 +191,8 @@ class TestRender:
                 (
                     "openmetrics",
                     "underscores",
-                    "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+                    "application/openmetrics-text; version=1.0.0; charset=utf-8;"
+                    " escaping=underscores",
                 ),
             ),
         ],
@@ -217,7 +218,9 @@ class TestRender:
 
 
 class TestConversion:
-    @pytest.mark.parametrize("value", [1, 1.0, True, "1", type("F", (), {"__float__": lambda s: 1.0})()])
+    @pytest.mark.parametrize(
+        "value", [1, 1.0, True, "1", type("F", (), {"__float__": lambda s: 1.0})()]
+    )
     def test_a_value_is_what_float_takes(self, value):
         assert text(family(Sample("f", {}, value))).endswith("\nf 1.0\n")
 

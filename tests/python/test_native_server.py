@@ -45,7 +45,9 @@ def get(server: Server, query: str = "", **headers: str) -> str:
 
 
 def run(script: str) -> subprocess.CompletedProcess[str]:
-    script = "from tallymark import *\nfrom tallymark._tallymark import *\n" + textwrap.dedent(script)
+    script = "from tallymark import *\nfrom tallymark._tallymark import *\n" + textwrap.dedent(
+        script
+    )
     return subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
     )
@@ -95,7 +97,10 @@ def test_a_failing_collector_is_a_500_and_logged_with_its_traceback(core, start,
             raise LookupError("down")
 
     core.add(Broken())
-    with pytest.raises(urllib.error.HTTPError) as answer, caplog.at_level(logging.ERROR, "tallymark"):
+    with (
+        pytest.raises(urllib.error.HTTPError) as answer,
+        caplog.at_level(logging.ERROR, "tallymark"),
+    ):
         get(start())
 
     with answer.value as response:
@@ -233,7 +238,6 @@ def test_a_process_ends_with_its_servers_whatever_they_are_doing():
 
 def test_a_forked_child_has_no_server(core, start):
     server = start()
-    host, port = server.server_address
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

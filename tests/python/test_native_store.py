@@ -13,7 +13,9 @@ import pytest
 
 def run(script: str, **environment: str) -> str:
     """Run a script in a process of its own; give what it prints, errors included."""
-    script = "from tallymark import *\nfrom tallymark._tallymark import *\n" + textwrap.dedent(script)
+    script = "from tallymark import *\nfrom tallymark._tallymark import *\n" + textwrap.dedent(
+        script
+    )
     names = ("TALLYMARK_STORE", "PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
     inherited = {name: value for name, value in os.environ.items() if name not in names}
     result = subprocess.run(
@@ -117,11 +119,12 @@ def test_moving_to_a_file_takes_along_what_was_counted(path):
         registered.labels("x").inc()
         unregistered.inc()
         print(registered.collect()[0].samples[0].value, unregistered.collect()[0].samples[0].value)
-        print(histogram.collect()[0].samples[0].exemplar.labels, info.collect()[0].samples[0].labels)
+        print(histogram.collect()[0].samples[0].exemplar.labels)
+        print(info.collect()[0].samples[0].labels)
         """
     )
 
-    assert "3.0 4.0\n{'t': '1'} {'v': '1'}\n" == output
+    assert "3.0 4.0\n{'t': '1'}\n{'v': '1'}\n" == output
 
 
 def test_processes_of_one_file_are_one(path):
@@ -145,7 +148,8 @@ def test_undeclared_families_are_shown_where_they_are_asked_for(path):
         Counter("mine", "M.", registry=mine)
         hidden = Counter("hidden", "H.", registry=None)
         for with_undeclared in (False, True):
-            print([f.name for f in mine._core.collect(with_undeclared) if f.name[:9] != "tallymark"])
+            names = [family.name for family in mine._core.collect(with_undeclared)]
+            print([name for name in names if not name.startswith("tallymark")])
         print(b"tallymark_live_processes 1.0" in mine._core.render_text(with_undeclared=True))
         """,
         **environment,

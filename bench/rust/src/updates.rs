@@ -127,9 +127,5 @@ fn in_two_threads(times: u64, operation: impl Fn() + Sync) {
 pub(crate) fn label_values(index: usize) -> [String; 3] {
     const METHODS: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
     const STATUSES: [&str; 5] = ["200", "201", "404", "500", "503"];
-    [
-        METHODS[index / 5 % 4].to_owned(),
-        format!("/api/v1/items/{:06}", index / 20),
-        STATUSES[index % 5].to_owned(),
-    ]
+    [METHODS[index / 5 % 4].to_owned(), format!("/api/v1/items/{:06}", index / 20), STATUSES[index % 5].to_owned()]
 }

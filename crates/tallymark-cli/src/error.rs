@@ -11,7 +11,9 @@ use tallymark_transport::ServeError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The store is one that other processes cannot look into.
-    #[error("{0}: every process has its own, and nobody else can look into it; give a file:/path/metrics.tally")]
+    #[error(
+        "{0} is inside each process, where no other can look; give a shared store, such as file:/path/metrics.tally"
+    )]
     NotShared(String),
     /// There is no file, or an empty one, and the command is not there to make a store of it.
     #[error("{}: {found}; a store is made by the first process that counts into it", path.display())]

@@ -38,6 +38,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Error> {
+        say_on_stderr();
         let registry = Registry::with_store(store::open(&self.store)?);
         // Before the URL is told: whoever reads it may send a signal at once.
         let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Error::Signals)?;

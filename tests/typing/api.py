@@ -1,0 +1,203 @@
+"""
+A program in the official client's types, which mypy accepts under ``--strict``.
+
+It is never run; it is checked: ``mypy --strict tests/typing/api.py``. What stands before a ``type:
+ignore`` is wrong, and must go on being refused: mypy complains of a comment that it does not need.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from wsgiref.simple_server import WSGIServer
+
+import tallymark as prometheus_client
+from tallymark import (
+    CONTENT_TYPE_LATEST,
+    GC_COLLECTOR,
+    PLATFORM_COLLECTOR,
+    PROCESS_COLLECTOR,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    Metric,
+    MetricsHandler,
+    PlatformCollector,
+    ProcessCollector,
+    Summary,
+    disable_created_metrics,
+    enable_created_metrics,
+    generate_latest,
+    make_asgi_app,
+    make_wsgi_app,
+    start_http_server,
+    start_wsgi_server,
+    use_store,
+    write_to_textfile,
+)
+from tallymark.context_managers import Timer
+from tallymark.core import (
+    CounterMetricFamily,
+    DuplicateTimeseries,
+    Exemplar,
+    GaugeHistogramMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Sample,
+    StateSetMetricFamily,
+    SummaryMetricFamily,
+    Timestamp,
+    UnknownMetricFamily,
+)
+from tallymark.exposition import ServerThread, choose_encoder, gzip_accepted
+from tallymark.metrics import MetricWrapperBase
+from tallymark.multiprocess import MultiProcessCollector, mark_process_dead
+from tallymark.openmetrics import exposition as openmetrics
+from tallymark.registry import Collector
+from tallymark.utils import INF, floatToGoString
+from tallymark.validation import enable_legacy_validation, get_legacy_validation
+
+# Metrics.
+registry: CollectorRegistry = CollectorRegistry(auto_describe=True, target_info={"env": "test"})
+counter = Counter("c", "h", ["a"], namespace="n", subsystem="s", unit="u", registry=registry)
+child: Counter = counter.labels("x")
+child.inc()
+counter.labels(a="x").inc(0.5, exemplar={"trace_id": "1"})
+counter.labels(1).reset()
+counter.remove("x")
+counter.remove_by_labels({"a": "x"})
+counter.clear()
+gauge = Gauge("g", "h", registry=None, multiprocess_mode="livesum")
+gauge.inc(2)
+gauge.dec()
+gauge.set(1.5)
+gauge.set_to_current_time()
+gauge.set_function(lambda: 3)
+gauge.set_function(lambda: 3.5)
+summary = Summary("s", "h", labelnames=("a", "b"))
+summary.labels("x", b="y").observe(1)
+histogram = Histogram("h", "h", buckets=(1, 2.5, INF))
+histogram.observe(0.5, {"trace_id": "1"})
+default_buckets: tuple[float, ...] = Histogram.DEFAULT_BUCKETS
+info = Info("i", "h")
+info.info({"version": "1"})
+enum = Enum("e", "h", states=["a", "b"])
+enum.state("a")
+base: MetricWrapperBase = enum
+families: Iterable[Metric] = base.collect()
+
+
+# Decorators keep the type of what they decorate.
+@counter.labels("x").count_exceptions(ValueError)
+@gauge.track_inprogress()
+@summary.labels("x", "y").time()
+def work(a: int, b: str = "") -> float:
+    with histogram.time() as timer:
+        timer.labels()
+    duration: float | None = timer.duration
+    with counter.count_exceptions((KeyError, ValueError)), gauge.track_inprogress():
+        return float(a) + (duration or 0)
+
+
+@histogram.time()
+async def work_later(a: int) -> str:
+    async with summary.time() as timer, counter.count_exceptions(), gauge.track_inprogress():
+        kind: Timer = timer
+        return str(kind) + str(a)
+
+
+result: float = work(1, b="x")
+
+
+async def main() -> str:
+    return await work_later(1)
+
+
+work("x")  # type: ignore[arg-type]
+
+
+# Custom collectors, with and without the base class.
+class Disk(Collector):
+    def collect(self) -> Iterator[Metric]:
+        unknown = UnknownMetricFamily("u", "h", value=1)
+        gauges = GaugeMetricFamily("g", "h", labels=["a"], unit="bytes")
+        gauges.add_metric(["x"], 1, timestamp=Timestamp(1, 2))
+        counters = CounterMetricFamily("c", "h", labels=["a"], created=None)
+        counters.add_metric(["x"], 1, created=2.0, exemplar=Exemplar({"a": "b"}, 1))
+        summaries = SummaryMetricFamily("s", "h", count_value=1, sum_value=2.0)
+        histograms = HistogramMetricFamily("h", "h", buckets=[("1", 1), ("+Inf", 2)], sum_value=3)
+        gauge_histograms = GaugeHistogramMetricFamily("gh", "h", buckets=[("+Inf", 2.0)])
+        infos = InfoMetricFamily("i", "h", value={"version": "1"})
+        states = StateSetMetricFamily("st", "h", value={"a": True})
+        yield from (unknown, gauges, counters, summaries, histograms, gauge_histograms)
+        yield from (infos, states)
+
+
+class Bare:
+    def collect(self) -> list[Metric]:
+        family = Metric("m", "h", "gauge", unit="bytes")
+        family.add_sample("m_bytes", {"a": "b"}, 1, timestamp=1.5)
+        sample: Sample = family.samples[0]
+        assert sample.value == sample[2]
+        return [family]
+
+
+registry.register(Disk())
+registry.register(Bare())
+registry.register(object())  # type: ignore[arg-type]
+registry.unregister(counter)
+view = registry.restricted_registry(["c_total"])
+value: float | None = registry.get_sample_value("c_total", {"a": "x"})
+registry.set_target_info(None)
+labels: dict[str, str] | None = registry.get_target_info()
+try:
+    Gauge("g", "h", registry=registry)
+except DuplicateTimeseries as error:
+    duplicates: set[str] = error.duplicates
+
+# Ways out.
+text: bytes = generate_latest()
+text = generate_latest(view, escaping=openmetrics.ALLOWUTF8)
+text = openmetrics.generate_latest(registry, openmetrics.DOTS, "1.0.0")
+encode: Callable[[Collector], bytes]
+content_type: str = CONTENT_TYPE_LATEST
+encode, content_type = choose_encoder(None)
+accepted: bool = gzip_accepted("gzip")
+write_to_textfile("/tmp/job.prom", registry)
+wsgi = make_wsgi_app(registry, disable_compression=True)
+asgi = make_asgi_app(Bare())
+handler: type = MetricsHandler.factory(registry)
+server, thread = start_http_server(8000, "127.0.0.1", registry)
+server.shutdown()
+server.server_close()
+thread.join(1.0)
+alive: bool = thread.is_alive()
+address: Any = server.server_address
+if isinstance(server, WSGIServer):
+    port: int = server.server_port
+if not isinstance(thread, ServerThread):
+    real: threading.Thread = thread
+start_wsgi_server(8000, certfile="c", keyfile="k", tls_min_version=ssl.TLSVersion.TLSv1_3)
+
+# The rest.
+enable_created_metrics()
+disable_created_metrics()
+enable_legacy_validation()
+legacy: bool = get_legacy_validation()
+number: str = floatToGoString(1)
+MultiProcessCollector(registry, path="/run/app")
+mark_process_dead(7)
+use_store("memory:")
+collectors: tuple[Collector, ...] = (PROCESS_COLLECTOR, PLATFORM_COLLECTOR)
+gc_collector: GCCollector = GC_COLLECTOR
+ProcessCollector(namespace="n", pid=lambda: 7, registry=None)
+PlatformCollector(registry=REGISTRY)
+again: prometheus_client.Counter = prometheus_client.Counter("c", "h")
