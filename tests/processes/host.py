@@ -92,7 +92,7 @@ class Worker:
     def __init__(self, process: subprocess.Popen[str], stderr: Path) -> None:
         self.process = process
         self._stderr = stderr
-        self._watchdog = threading.Timer(PATIENCE, process.kill)
+        self._watchdog = threading.Timer(PATIENCE, self._kill_all)
         self._watchdog.daemon = True
         self._watchdog.start()
 
@@ -143,15 +143,21 @@ class Worker:
     def close(self) -> None:
         """Make sure that nothing is left of it."""
         self._watchdog.cancel()
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        self._kill_all()
+        self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
                 try:
                     pipe.close()
                 except BrokenPipeError:
                     pass
+
+    def _kill_all(self) -> None:
+        # Its children too: they have the other ends of the pipes.
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
     @staticmethod
     def _pipe(pipe: IO[str] | None) -> IO[str]:
@@ -202,6 +208,7 @@ class Host:
                 text=True,
                 env={**clean_environment(), **self.environment, **names},
                 cwd=self.directory,
+                start_new_session=True,
             )
         worker = Worker(process, errors)
         self._started.append(worker)

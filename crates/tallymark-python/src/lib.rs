@@ -8,7 +8,7 @@
 //! |---|---|
 //! | where an `inc()` goes | `metric/counter.rs` |
 //! | how `labels()` finds a child | `children.rs` |
-//! | what a scrape reads, and when it needs Python | `registry.rs` |
+//! | what a scrape reads, and when it needs Python | `scrape.rs`, `registry.rs` |
 //! | how families become Python's objects and back | `convert.rs` |
 //! | which store counts | `store.rs` |
 //!
@@ -24,6 +24,7 @@ mod late;
 mod log;
 mod metric;
 mod registry;
+mod scrape;
 mod server;
 mod store;
 mod value;

@@ -1,9 +1,7 @@
 //! The native twin of a Python registry: its collectors, in order, and what a scrape of them shows.
 //!
-//! A scrape has two halves. The first asks Python, if there is anything to ask: custom collectors, and functions that
-//! give gauges their values. The second reads the native metrics and writes the answer, and needs no Python: a registry
-//! that has only native metrics is scraped by a server's thread while Python is busy elsewhere. Which names collectors
-//! have claimed is the Python registry's business.
+//! Python is asked first, with the GIL; reading, encoding and compressing come after that, without it: see `scrape.rs`.
+//! Which names collectors have claimed is the Python registry's business.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -13,12 +11,12 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
-use tallymark::model::encode::{Coding, EncodeError, Format, openmetrics, text};
+use tallymark::model::encode::{Coding, Format, openmetrics, text};
 use tallymark::model::{Escaping, FamilySnapshot, Snapshot, number};
-use tallymark::{Gauge, Store, gather};
 use tallymark_transport::{Exposition, ServeError};
 
 use crate::metric::{Declared, MetricWrapperBase, float};
+use crate::scrape::{Asked, Givers, Part, Parts, Plan, Step};
 use crate::{convert, error, late, store};
 
 /// The collectors of a registry in the order in which they were added, and how they are rendered.
@@ -32,43 +30,6 @@ struct Collector {
     object: Py<PyAny>,
     /// Of a native metric that is read without Python.
     declared: Option<Arc<Declared>>,
-}
-
-/// What the first half of a scrape has to ask, taken from the collectors at its beginning.
-pub(crate) struct Plan {
-    steps: Vec<Step>,
-    pub(crate) functions: Vec<(Gauge, Py<PyAny>)>,
-    asked: Asked,
-}
-
-enum Step {
-    /// A native metric.
-    Read(Arc<Declared>),
-    /// Anything that gives families when it is called.
-    Call(Py<PyAny>),
-}
-
-/// What one collector has for a scrape, after the first half.
-enum Part {
-    /// To be read in the second half.
-    Native(Arc<Declared>),
-    /// Given by Python.
-    Converted(Vec<FamilySnapshot>),
-}
-
-/// What is left to read once Python has been asked.
-pub(crate) struct Parts {
-    parts: Vec<Part>,
-    /// The default store, if what others declare in it is shown too.
-    undeclared: Option<Store>,
-    with_created: bool,
-    names: Option<HashSet<String>>,
-}
-
-/// What a scrape asked for.
-pub(crate) struct Asked {
-    pub(crate) names: Option<HashSet<String>>,
-    pub(crate) with_undeclared: bool,
 }
 
 impl RegistryCore {
@@ -109,122 +70,6 @@ impl RegistryCore {
         parts.extend(declared.filter(|declared| asked.may_have(declared)).map(|it| Part::Native(Arc::clone(it))));
         let undeclared = if asked.with_undeclared { store::chosen() } else { None };
         Parts { parts, undeclared, with_created: late::last_use_created(), names: asked.names }
-    }
-}
-
-impl Plan {
-    /// Has `call` asked before the collectors.
-    pub(crate) fn call_first(&mut self, call: Py<PyAny>) {
-        self.steps.insert(0, Step::Call(call));
-    }
-
-    /// What is to be called for families, in order.
-    pub(crate) fn calls<'a, 'py: 'a>(&'a self, py: Python<'py>) -> impl Iterator<Item = &'a Bound<'py, PyAny>> {
-        self.steps.iter().filter_map(move |step| match step {
-            Step::Call(call) => Some(call.bind(py)),
-            Step::Read(_) => None,
-        })
-    }
-
-    /// Ends the first half with what the calls and the functions gave.
-    ///
-    /// # Errors
-    /// What is wrong with the families.
-    pub(crate) fn finish<'py>(
-        &self,
-        py: Python<'py>,
-        first: Vec<FamilySnapshot>,
-        families: impl IntoIterator<Item = Bound<'py, PyAny>>,
-        values: impl IntoIterator<Item = f64>,
-        givers: &mut Givers,
-    ) -> PyResult<Parts> {
-        self.functions.iter().zip(values).for_each(|((gauge, _), value)| gauge.set(value));
-        let mut families = families.into_iter();
-        let mut parts = vec![Part::Converted(first)];
-        for step in &self.steps {
-            match step {
-                Step::Read(declared) => parts.push(Part::Native(Arc::clone(declared))),
-                Step::Call(_) => {
-                    let converted = families.next().map(|families| givers.convert(&families)).transpose()?;
-                    parts.push(Part::Converted(converted.unwrap_or_default()));
-                }
-            }
-        }
-        let undeclared = self.asked.with_undeclared.then(|| store::default_store(py).0);
-        Ok(Parts { parts, undeclared, with_created: late::use_created(py)?, names: self.asked.names.clone() })
-    }
-}
-
-impl Asked {
-    /// Whether a sample of the family can have one of the names.
-    fn may_have(&self, declared: &Declared) -> bool {
-        let family = declared.family.definition().name();
-        self.names.as_ref().is_none_or(|names| names.iter().any(|name| name.starts_with(family)))
-    }
-}
-
-impl Parts {
-    /// The second half: reads the native metrics, all of one store at one moment.
-    pub(crate) fn read(self) -> Snapshot {
-        let mut families = Vec::new();
-        for part in &self.parts {
-            if let Part::Native(declared) = part {
-                families.push(Arc::clone(&declared.family));
-            }
-        }
-        let stores: Vec<Store> = self.undeclared.into_iter().collect();
-        let gathered = gather(&families, &stores, self.with_created);
-        let mut declared = gathered.declared.into_iter();
-        let mut snapshot = Snapshot::default();
-        for part in self.parts {
-            match part {
-                Part::Native(_) => snapshot.families.extend(declared.next()),
-                Part::Converted(families) => snapshot.families.extend(families),
-            }
-        }
-        if !gathered.undeclared.is_empty() {
-            // Not what this process declares in another registry, or in none.
-            let own = store::declared_names();
-            let others = gathered.undeclared.into_iter().filter(|it| !own.contains(it.family.name()));
-            snapshot.families.extend(others);
-        }
-        match self.names {
-            Some(names) => snapshot.restrict(&names),
-            None => snapshot,
-        }
-    }
-}
-
-/// The families that Python gave, so that an error in writing one can tell which.
-#[derive(Default)]
-pub(crate) struct Givers(Vec<(String, Py<PyAny>)>);
-
-impl Givers {
-    fn convert(&mut self, families: &Bound<'_, PyAny>) -> PyResult<Vec<FamilySnapshot>> {
-        let mut converted = Vec::new();
-        for metric in families.try_iter()? {
-            let metric = metric?;
-            let snapshot = convert::from_metric(&metric)?;
-            self.0.push((snapshot.family.name().to_owned(), metric.unbind()));
-            converted.push(snapshot);
-        }
-        Ok(converted)
-    }
-
-    /// The exception for what cannot be written, with the family if it is known.
-    fn blame(&self, py: Python<'_>, error: EncodeError) -> PyErr {
-        let family = match &error {
-            EncodeError::ExemplarNotAllowed { family, .. } | EncodeError::TimestampOutOfRange { family, .. } => {
-                Some(family.clone())
-            }
-            EncodeError::NamesCollide { second, .. } => Some(second.clone()),
-            _ => None,
-        };
-        let exception = PyValueError::new_err(error.to_string());
-        match self.0.iter().find(|(name, _)| Some(name) == family.as_ref()) {
-            Some((_, metric)) => convert::with_metric(exception, metric.bind(py)),
-            None => exception,
-        }
     }
 }
 
@@ -289,41 +134,25 @@ impl RegistryCore {
         with_undeclared: bool,
         first: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyList>> {
-        enum Given<'py> {
-            Native,
-            Python(Vec<Bound<'py, PyAny>>),
-        }
-        let mut given = Vec::new();
-        if let Some(first) = first {
-            given.push(Given::Python(first.try_iter()?.collect::<PyResult<_>>()?));
-        }
-        let mut parts = Vec::new();
-        let collectors = self.lock().clone();
-        for collector in collectors {
-            match &collector.declared {
-                Some(declared) => {
-                    declared.call_functions(py)?;
-                    parts.push(Part::Native(Arc::clone(declared)));
-                    given.push(Given::Native);
-                }
-                None => {
-                    let families = collector.object.bind(py).call_method0(intern!(py, "collect"))?;
-                    given.push(Given::Python(families.try_iter()?.collect::<PyResult<_>>()?));
-                }
-            }
-        }
-        let undeclared = with_undeclared.then(|| store::default_store(py).0);
-        let parts = Parts { parts, undeclared, with_created: late::use_created(py)?, names: None };
-        let mut native = py.detach(|| parts.read()).families.into_iter();
         let metrics = PyList::empty(py);
-        for given in given {
-            match given {
-                Given::Native => {
+        if let Some(first) = first {
+            first.try_iter()?.try_for_each(|family| metrics.append(family?))?;
+        }
+        let plan = self.plan(py, Asked { names: None, with_undeclared })?;
+        let list = |call: &Bound<'py, PyAny>| call.call0()?.try_iter()?.collect::<PyResult<Vec<_>>>();
+        let mut given = plan.calls(py).map(list).collect::<PyResult<Vec<_>>>()?.into_iter();
+        let parts = plan.finish(py, Vec::new(), [], plan.values(py)?, &mut Givers::default())?;
+        let mut native = py.detach(|| parts.read()).families.into_iter();
+        for step in &plan.steps {
+            match step {
+                Step::Read(_) => {
                     if let Some(snapshot) = native.next() {
                         metrics.append(convert::to_metric(py, &snapshot)?)?;
                     }
                 }
-                Given::Python(families) => families.into_iter().try_for_each(|family| metrics.append(family))?,
+                Step::Call(_) => {
+                    given.next().into_iter().flatten().try_for_each(|family| metrics.append(family))?;
+                }
             }
         }
         for snapshot in native {
@@ -435,9 +264,7 @@ impl RegistryCore {
         let first = first.map(|families| givers.convert(families)).transpose()?.unwrap_or_default();
         let plan = self.plan(py, Asked { names: names(only)?, with_undeclared })?;
         let families = plan.calls(py).map(|call| call.call0()).collect::<PyResult<Vec<_>>>()?;
-        let values = plan.functions.iter().map(|(_, function)| float(&function.bind(py).call0()?));
-        let values = values.collect::<PyResult<Vec<_>>>()?;
-        let parts = plan.finish(py, first, families, values, &mut givers)?;
+        let parts = plan.finish(py, first, families, plan.values(py)?, &mut givers)?;
         Ok((parts, givers))
     }
 }

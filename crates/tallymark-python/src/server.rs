@@ -21,7 +21,8 @@ use tallymark::model::{FamilySnapshot, Snapshot};
 use tallymark_transport::serve::SourceError;
 use tallymark_transport::{Options, Server as Native, Source};
 
-use crate::registry::{Asked, Givers, Parts, Plan, RegistryCore};
+use crate::registry::RegistryCore;
+use crate::scrape::{Asked, Givers, Parts, Plan};
 use crate::{convert, error, log};
 
 /// How long the end of the process waits for scrapes that are running: what servers give them anyway, and a little more.

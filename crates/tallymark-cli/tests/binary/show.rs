@@ -96,7 +96,7 @@ fn a_file_of_somebody_else_is_left_untouched() {
 fn a_file_that_may_not_be_read_is_an_error() {
     let place = Place::new();
     place.hits();
-    fs::set_permissions(place.path(), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o000)).unwrap();
     if File::open(place.path()).is_ok() {
         // Permissions do not bind the superuser.
         return;

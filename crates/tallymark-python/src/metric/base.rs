@@ -1,0 +1,403 @@
+//! `MetricWrapperBase`: what all metrics can be asked: their children, their samples, and what they are.
+//!
+//! A metric object is empty until `__init__` has run, so that Python subclasses may do as they like before they call
+//! `super().__init__()`. What an update does is not known here.
+
+use std::sync::OnceLock;
+
+use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+
+use super::{State, text};
+use crate::children::Children;
+use crate::convert;
+
+/// Common to all metrics: a name, a help text, label names and their children.
+///
+/// Make a `Counter`, `Gauge`, `Summary`, `Histogram`, `Info` or `Enum`; this class is for ``isinstance``.
+#[pyclass(subclass, dict, weakref, frozen, module = "tallymark.metrics")]
+pub(crate) struct MetricWrapperBase {
+    state: OnceLock<State>,
+}
+
+impl MetricWrapperBase {
+    pub(crate) fn empty() -> MetricWrapperBase {
+        MetricWrapperBase { state: OnceLock::new() }
+    }
+
+    pub(crate) fn with_state(state: State) -> MetricWrapperBase {
+        MetricWrapperBase { state: OnceLock::from(state) }
+    }
+
+    /// Sets what `__init__` made.
+    pub(crate) fn set_state(&self, state: State) -> PyResult<&State> {
+        let again = |_| PyTypeError::new_err("__init__() was called before on this metric");
+        self.state.set(state).map_err(again)?;
+        self.state()
+    }
+
+    /// What `__init__` made.
+    ///
+    /// # Errors
+    /// `AttributeError` if it has not run.
+    pub(crate) fn state(&self) -> PyResult<&State> {
+        let early = || PyAttributeError::new_err("the metric is not there yet: super().__init__() has not been called");
+        self.state.get().ok_or_else(early)
+    }
+
+    /// # Errors
+    /// `ValueError` for a labelled metric that is no child.
+    pub(crate) fn observable(&self) -> PyResult<()> {
+        self.state()?.observable_labels().map(|_| ())
+    }
+
+    /// `type:name`, as error messages have it.
+    fn title(state: &State) -> String {
+        format!("{}:{}", state.kind(), state.declared.family.definition().name())
+    }
+
+    /// The state of a metric that has label names and is no child.
+    fn parent<'a>(slf: &'a Bound<'_, Self>) -> PyResult<(&'a State, &'a Children)> {
+        let state = slf.get().state()?;
+        match state.children() {
+            Some(children) => Ok((state, children)),
+            None => Err(Self::no_parent(slf.py(), state, "chain calls to .labels()")),
+        }
+    }
+
+    /// Why a metric has no children, and so cannot do what was asked.
+    #[cold]
+    fn no_parent(py: Python<'_>, state: &State, asked: &str) -> PyErr {
+        let title = Self::title(state);
+        if !state.has_label_names() {
+            return PyValueError::new_err(format!("No label names were set when constructing {title}"));
+        }
+        let names = state.declared.family.definition().label_names();
+        let set = PyDict::new(py);
+        for (name, value) in names.iter().zip(state.label_values()) {
+            if let Err(error) = set.set_item(&**name, &**value) {
+                return error;
+            }
+        }
+        PyValueError::new_err(format!("{title} already has labels set ({set}); can not {asked}"))
+    }
+
+    /// The state and the children of a metric from which series can be removed.
+    fn remover<'a>(slf: &'a Bound<'_, Self>) -> PyResult<(&'a State, &'a Children)> {
+        let state = slf.get().state()?;
+        match state.children() {
+            Some(children) => Ok((state, children)),
+            None => Err(Self::no_parent(slf.py(), state, "remove series, the metric it is a child of can")),
+        }
+    }
+
+    /// The texts of label values that `remove` was given, in the order of the label names.
+    fn values_to_remove<'py>(state: &State, values: &Bound<'py, PyTuple>) -> PyResult<Vec<Bound<'py, PyString>>> {
+        let expected = state.declared.family.definition().label_names().len();
+        if values.len() != expected {
+            let problem = format!("Incorrect label count (expected {expected}, got {})", values.repr()?);
+            return Err(PyValueError::new_err(problem));
+        }
+        values.iter().map(|value| text(&value)).collect()
+    }
+
+    /// Removes series that match, here and in the store, and the children that stand for them.
+    fn remove_if((state, children): (&State, &Children), matches: impl Fn(&[Box<str>]) -> bool) {
+        // The series first: whoever makes a child meanwhile sees that its series is removed, and makes another.
+        state.declared.family.remove_if(&matches);
+        children.remove_if(matches);
+    }
+}
+
+#[pymethods]
+impl MetricWrapperBase {
+    #[classattr]
+    #[pyo3(name = "_type")]
+    const TYPE: Option<&'static str> = None;
+
+    #[classattr]
+    #[pyo3(name = "_reserved_labelnames")]
+    fn reserved_labelnames(py: Python<'_>) -> Bound<'_, PyTuple> {
+        PyTuple::empty(py)
+    }
+
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = None)]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> MetricWrapperBase {
+        MetricWrapperBase::empty()
+    }
+
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn __init__(&self, _args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let advice = "MetricWrapperBase is what metrics have in common; \
+                      make a Counter, Gauge, Summary, Histogram, Info or Enum";
+        Err(PyTypeError::new_err(advice))
+    }
+
+    /// Give the child for these label values, the same object for the same values.
+    ///
+    /// Hold on to the child where it is used often: that saves the look-up.
+    ///
+    /// Args:
+    ///     *labelvalues: One value for each label name, in their order; `str()` is taken of what is no string.
+    ///
+    ///     **labelkwargs: The same by name.
+    ///
+    /// Raises:
+    ///     ValueError: The metric has no label names, is a child, or has other label names.
+    ///
+    /// Example:
+    ///     >>> from tallymark import Counter
+    ///     >>> requests = Counter("requests", "Requests.", ["method", "path"], registry=None)
+    ///     >>> requests.labels("get", "/").inc()
+    ///     >>> requests.labels(path="/", method="get") is requests.labels("get", "/")
+    ///     True
+    #[pyo3(signature = (*labelvalues, **labelkwargs))]
+    fn labels(
+        slf: &Bound<'_, Self>,
+        labelvalues: &Bound<'_, PyTuple>,
+        labelkwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Py<MetricWrapperBase>> {
+        let (state, children) = Self::parent(slf)?;
+        match labelkwargs {
+            Some(given) if !given.is_empty() => {
+                if !labelvalues.is_empty() {
+                    return Err(PyValueError::new_err("Can't pass both *args and **kwargs"));
+                }
+                children.by_name(slf, state, given)
+            }
+            _ => children.by_position(slf, state, labelvalues),
+        }
+    }
+
+    /// Remove the series of these label values, in every process that shares the store.
+    ///
+    /// Nothing happens if there is none. Children in hand count nowhere from now on.
+    ///
+    /// Args:
+    ///     *labelvalues: One value for each label name, in their order.
+    ///
+    /// Raises:
+    ///     ValueError: The metric has no label names, or not as many.
+    #[pyo3(signature = (*labelvalues))]
+    fn remove(slf: &Bound<'_, Self>, labelvalues: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let remover = Self::remover(slf)?;
+        let values = Self::values_to_remove(remover.0, labelvalues)?;
+        let values = values.iter().map(|value| value.to_str().map(str::to_owned)).collect::<PyResult<Vec<_>>>()?;
+        let is_it = |known: &[Box<str>]| known.iter().map(|value| &**value).eq(values.iter().map(String::as_str));
+        Self::remove_if(remover, is_it);
+        Ok(())
+    }
+
+    /// Remove every series that has all of these labels, in every process that shares the store.
+    ///
+    /// Args:
+    ///     labels: Label names and values; the label names that are not there may have any value.
+    ///
+    /// Raises:
+    ///     TypeError: *labels* is no dict.
+    ///     ValueError: The metric has no label names, or not these.
+    fn remove_by_labels(slf: &Bound<'_, Self>, labels: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let remover = Self::remover(slf)?;
+        let shape = |_| PyTypeError::new_err("labels must be a dict of {label_name: label_value}");
+        let labels = labels.cast::<PyDict>().map_err(shape)?;
+        if labels.is_empty() {
+            return Ok(());
+        }
+        let names = remover.0.declared.family.definition().label_names();
+        let (mut wanted, unknown) = (Vec::new(), PyList::empty(py));
+        for (name, value) in labels.iter() {
+            let known = name.extract::<String>().ok();
+            match known.and_then(|name| names.iter().position(|known| **known == *name)) {
+                Some(place) => wanted.push((place, text(&value)?.to_str()?.to_owned())),
+                None => unknown.append(name)?,
+            }
+        }
+        if !unknown.is_empty() {
+            let expected = PyTuple::new(py, names.iter().map(|name| &**name))?;
+            return Err(PyValueError::new_err(format!("Unknown label names: {unknown}; expected {expected}")));
+        }
+        Self::remove_if(remover, |known| wanted.iter().all(|(place, value)| *known[*place] == **value));
+        Ok(())
+    }
+
+    /// Remove every series, in every process that shares the store. Does nothing if the metric has no label names.
+    fn clear(slf: &Bound<'_, Self>) -> PyResult<()> {
+        if slf.get().state()?.has_label_names() {
+            Self::remove_if(Self::remover(slf)?, |_| true);
+        }
+        Ok(())
+    }
+
+    /// Give the family without samples, in a list.
+    fn describe<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
+        let family = slf.get().state()?.declared.family.definition();
+        PyList::new(slf.py(), [convert::describe(slf.py(), family)?])
+    }
+
+    /// Give the family with the values it has now, in a list.
+    ///
+    /// With a shared store these are the values of all processes.
+    fn collect<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
+        let py = slf.py();
+        let state = slf.get().state()?;
+        if !state.arguments.overrides {
+            return PyList::new(py, [convert::to_metric(py, &state.snapshot(py)?)?]);
+        }
+        let metric = convert::describe(py, state.declared.family.definition())?;
+        let add = metric.getattr(intern!(py, "add_sample"))?;
+        for sample in slf.call_method0(intern!(py, "_samples"))?.try_iter()? {
+            let mut fields: Vec<Bound<'py, PyAny>> = sample?.try_iter()?.collect::<PyResult<_>>()?;
+            let Some(suffix) = fields.first_mut() else { continue };
+            let name = format!("{}{}", state.declared.family.definition().name(), suffix.extract::<String>()?);
+            *suffix = PyString::new(py, &name).into_any();
+            add.call1(PyTuple::new(py, fields)?)?;
+        }
+        PyList::new(py, [metric])
+    }
+
+    fn __str__(&self) -> PyResult<String> {
+        Ok(Self::title(self.state()?))
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let class = slf.get_type();
+        let module = class.getattr(intern!(slf.py(), "__module__"))?;
+        let name = match slf.get().state.get() {
+            Some(state) => state.declared.family.definition().name().to_owned(),
+            None => "not there yet".to_owned(),
+        };
+        Ok(format!("{module}.{}({name})", class.name()?))
+    }
+
+    #[getter]
+    fn _name(&self) -> PyResult<&str> {
+        Ok(self.state()?.declared.family.definition().name())
+    }
+
+    #[getter]
+    fn _documentation(&self) -> PyResult<&str> {
+        Ok(self.state()?.declared.family.definition().help())
+    }
+
+    #[getter]
+    fn _unit(&self) -> PyResult<&str> {
+        Ok(self.state()?.declared.family.definition().unit())
+    }
+
+    #[getter]
+    fn _original_name(&self) -> PyResult<&str> {
+        Ok(&self.state()?.arguments.name)
+    }
+
+    #[getter]
+    fn _namespace(&self) -> PyResult<&str> {
+        Ok(&self.state()?.arguments.namespace)
+    }
+
+    #[getter]
+    fn _subsystem(&self) -> PyResult<&str> {
+        Ok(&self.state()?.arguments.subsystem)
+    }
+
+    #[getter]
+    fn _labelnames<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        Ok(self.state()?.arguments.label_names.bind(py).clone())
+    }
+
+    #[getter]
+    fn _labelvalues<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.state()?.label_values().iter().map(|value| &**value))
+    }
+
+    /// What children of a subclass are made with besides.
+    #[getter]
+    fn _kwargs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        Ok(self.state()?.arguments.kwargs.bind(py).clone())
+    }
+
+    /// The children by their label values, as they are now: a copy.
+    #[getter]
+    fn _metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let state = self.state()?;
+        let metrics = PyDict::new(py);
+        let Some(children) = state.children() else {
+            let no_parent = "a metric without label names, or a child, has no '_metrics'";
+            return Err(PyAttributeError::new_err(no_parent));
+        };
+        for child in children.list(py, &state.declared.family) {
+            let values = child.get().state()?.label_values();
+            metrics.set_item(PyTuple::new(py, values.iter().map(|value| &**value))?, child)?;
+        }
+        Ok(metrics)
+    }
+
+    fn _is_observable(&self) -> PyResult<bool> {
+        Ok(self.state()?.children().is_none())
+    }
+
+    fn _is_parent(&self) -> PyResult<bool> {
+        Ok(self.state()?.children().is_some())
+    }
+
+    fn _raise_if_not_observable(&self) -> PyResult<()> {
+        self.observable()
+    }
+
+    /// Called once an observable metric is there; subclasses put what they need here.
+    fn _metric_init(&self) {}
+
+    /// Give the samples with their suffixes for names: those of the children, or the metric's own.
+    fn _samples<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        match slf.get().state()?.children() {
+            Some(_) => slf.call_method0(intern!(py, "_multi_samples")),
+            None => slf.call_method0(intern!(py, "_child_samples")),
+        }
+    }
+
+    /// Give the children's samples, with the children's labels.
+    fn _multi_samples<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
+        let py = slf.py();
+        let (state, children) = Self::parent(slf)?;
+        let names = state.declared.family.definition().label_names();
+        let samples = PyList::empty(py);
+        for child in children.list(py, &state.declared.family) {
+            for sample in child.bind(py).call_method0(intern!(py, "_samples"))?.try_iter()? {
+                let sample = sample?;
+                let labels = PyDict::new(py);
+                for (name, value) in names.iter().zip(child.get().state()?.label_values()) {
+                    labels.set_item(&**name, &**value)?;
+                }
+                labels.update(sample.getattr(intern!(py, "labels"))?.cast()?)?;
+                let replaced = PyDict::new(py);
+                replaced.set_item(intern!(py, "labels"), labels)?;
+                samples.append(sample.call_method(intern!(py, "_replace"), (), Some(&replaced))?)?;
+            }
+        }
+        Ok(samples)
+    }
+
+    /// Give the metric's own samples, with their suffixes for names and without its labels.
+    fn _child_samples<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let py = slf.py();
+        let state = slf.get().state()?;
+        state.observable_labels()?;
+        convert::suffixed(py, &state.snapshot(py)?)
+    }
+}
+
+/// Whether a Python subclass says itself what its samples are.
+pub(crate) fn overrides(class: &Bound<'_, PyType>) -> PyResult<bool> {
+    let py = class.py();
+    let base = py.get_type::<MetricWrapperBase>();
+    for method in ["collect", "_samples", "_multi_samples", "_child_samples", "_metric_init"] {
+        if !class.getattr(method)?.is(&base.getattr(method)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

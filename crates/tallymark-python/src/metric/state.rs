@@ -1,0 +1,181 @@
+//! What `__init__` leaves behind: a metric's family, its series or its children, and the functions of its gauges.
+//!
+//! The part that a scrape needs, [`Declared`], is shared with the registries, so that it can be read without the metric's
+//! Python object.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use tallymark::metric::Handle;
+use tallymark::model::{Body, FamilySnapshot, Kind, Labels};
+use tallymark::{AnyFamily, Gauge, Series, gather};
+
+use super::{Arguments, float};
+use crate::children::Children;
+use crate::{error, late};
+
+/// What `__init__` leaves behind.
+pub(crate) struct State {
+    pub(crate) declared: Arc<Declared>,
+    pub(crate) arguments: Arc<Arguments>,
+    /// The label values of a child, or those of a metric without label names, which are none.
+    labels: Option<Arc<Labels>>,
+    series: OnceLock<Arc<Series>>,
+    /// Of a labelled metric that is no child.
+    children: Option<Children>,
+}
+
+/// What a scrape needs of a metric: shared by the metric, its children and the registries it is in.
+pub(crate) struct Declared {
+    pub(crate) family: Arc<AnyFamily>,
+    functions: Mutex<Vec<Function>>,
+    /// Whether there are any functions: only then does a scrape of the family need Python.
+    pub(crate) has_functions: AtomicBool,
+}
+
+/// A function that gives a gauge its value at every scrape.
+struct Function {
+    gauge: Gauge,
+    function: Py<PyAny>,
+}
+
+impl Declared {
+    pub(crate) fn new(family: Arc<AnyFamily>) -> Declared {
+        Declared { family, functions: Mutex::default(), has_functions: AtomicBool::new(false) }
+    }
+
+    /// Lets `function` give the gauge its value from now on.
+    pub(crate) fn set_function(&self, gauge: Gauge, function: Py<PyAny>) {
+        let former = {
+            let mut functions = self.lock_functions();
+            let known = functions.iter().position(|known| Arc::ptr_eq(known.gauge.series(), gauge.series()));
+            functions.push(Function { gauge, function });
+            self.has_functions.store(true, Ordering::Relaxed);
+            known.map(|known| functions.swap_remove(known))
+        };
+        drop(former);
+    }
+
+    /// The functions that are to be called before the family is read, with the gauges that are set to the results.
+    pub(crate) fn functions(&self, py: Python<'_>) -> Vec<(Gauge, Py<PyAny>)> {
+        if !self.has_functions.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let (gone, calls): (Vec<Function>, _) = {
+            let mut functions = self.lock_functions();
+            let gone = functions.extract_if(.., |known| known.gauge.series().is_removed()).collect();
+            (gone, functions.iter().map(|known| (known.gauge.clone(), known.function.clone_ref(py))).collect())
+        };
+        // With the lock given back: this may run a finalizer.
+        drop(gone);
+        calls
+    }
+
+    /// Calls the functions and sets the gauges to the results.
+    ///
+    /// # Errors
+    /// What a function raises, and what `float()` says of its result.
+    pub(crate) fn call_functions(&self, py: Python<'_>) -> PyResult<()> {
+        for (gauge, function) in self.functions(py) {
+            gauge.set(float(&function.bind(py).call0()?)?);
+        }
+        Ok(())
+    }
+
+    fn lock_functions(&self) -> MutexGuard<'_, Vec<Function>> {
+        self.functions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    pub(crate) fn new(declared: Arc<Declared>, arguments: Arc<Arguments>, labels: Option<Arc<Labels>>) -> State {
+        let children = labels.is_none().then(Children::default);
+        State { declared, arguments, labels, series: OnceLock::new(), children }
+    }
+
+    /// The state of a child whose series is there already.
+    pub(crate) fn of_child(&self, series: Arc<Series>) -> State {
+        State {
+            declared: Arc::clone(&self.declared),
+            arguments: Arc::clone(&self.arguments),
+            labels: Some(Arc::clone(series.labels())),
+            series: OnceLock::from(series),
+            children: None,
+        }
+    }
+
+    /// The series of an observable metric, made at its first use.
+    ///
+    /// # Errors
+    /// `ValueError` for a labelled metric that is no child.
+    pub(crate) fn series(&self, py: Python<'_>) -> PyResult<&Arc<Series>> {
+        if let Some(series) = self.series.get() {
+            return Ok(series);
+        }
+        let labels = self.observable_labels()?;
+        let series = self.make_series(py, labels.values())?;
+        Ok(self.series.get_or_init(|| series))
+    }
+
+    /// The series of these label values, in the family.
+    pub(crate) fn make_series<S: AsRef<str>>(&self, py: Python<'_>, values: &[S]) -> PyResult<Arc<Series>> {
+        // Only what shows the time asks for it: tests count the calls.
+        let created = match self.kind() {
+            Kind::Counter | Kind::Summary | Kind::Histogram => late::time(py)?,
+            _ => 0.0,
+        };
+        self.declared.family.series(values, || created).map_err(error::core)
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.declared.family.definition().kind()
+    }
+
+    pub(crate) fn has_label_names(&self) -> bool {
+        !self.declared.family.definition().label_names().is_empty()
+    }
+
+    pub(crate) fn label_values(&self) -> &[Box<str>] {
+        self.labels.as_ref().map_or(&[], |labels| labels.values())
+    }
+
+    /// Whether the series was removed in this process.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.series.get().is_some_and(|series| series.is_removed())
+    }
+
+    pub(crate) fn children(&self) -> Option<&Children> {
+        self.children.as_ref()
+    }
+
+    pub(crate) fn observable_labels(&self) -> PyResult<&Arc<Labels>> {
+        let missing = || PyValueError::new_err(format!("{} metric is missing label values", self.kind()));
+        self.labels.as_ref().ok_or_else(missing)
+    }
+
+    /// The family as it is now: of a child only its own series, without their labels.
+    pub(crate) fn snapshot(&self, py: Python<'_>) -> PyResult<FamilySnapshot> {
+        self.declared.call_functions(py)?;
+        let with_created = late::use_created(py)?;
+        let family = Arc::clone(&self.declared.family);
+        let own = self.labels.clone().filter(|labels| !labels.values().is_empty());
+        Ok(py.detach(|| {
+            let mut gathered = gather(&[family], &[], with_created);
+            let mut snapshot = gathered.declared.remove(0);
+            if let Some(own) = own {
+                let names = snapshot.family.label_names();
+                let is_own = |labels: &[(String, String)]| {
+                    let mut own = names.iter().zip(own.values());
+                    own.all(|(name, value)| labels.iter().any(|(n, v)| **n == **name && **v == **value))
+                };
+                let mut samples = snapshot.samples();
+                samples.retain(|sample| is_own(&sample.labels));
+                samples.iter_mut().for_each(|s| s.labels.retain(|(name, _)| !names.iter().any(|n| **n == **name)));
+                snapshot.body = Body::Samples(samples);
+            }
+            snapshot
+        }))
+    }
+}
