@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use tallymark::model::encode::EncodeError;
 use tallymark_transport::ServeError;
@@ -15,14 +14,6 @@ pub(crate) enum Error {
         "{0} is inside each process, where no other can look; give a shared store, such as file:/path/metrics.tally"
     )]
     NotShared(String),
-    /// There is no file, or an empty one, and the command is not there to make a store of it.
-    #[error("{}: {found}; a store is made by the first process that counts into it", path.display())]
-    NoStore {
-        /// Where it should be.
-        path: PathBuf,
-        /// What is there.
-        found: &'static str,
-    },
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] tallymark::Error),

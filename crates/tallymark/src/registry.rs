@@ -165,6 +165,23 @@ impl<H: Handle> Definition<H> {
     }
 }
 
+impl<H: Handle> Definition<H> {
+    /// Registers a metric without labels and gives its handle.
+    ///
+    /// ```
+    /// let registry = tallymark::Registry::new();
+    /// let jobs = registry.counter("jobs", "Jobs done.").register_one()?;
+    /// jobs.inc();
+    /// # Ok::<(), tallymark::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`register`](Self::register), and [`Error::Definition`] if the metric has labels.
+    pub fn register_one(self) -> Result<H, Error> {
+        self.register()?.with::<&str>(&[])
+    }
+}
+
 impl Definition<Histogram> {
     /// The buckets' upper bounds, ascending; `+Inf` is appended where it is missing.
     pub fn bounds(mut self, bounds: &[f64]) -> Self {

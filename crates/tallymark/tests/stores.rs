@@ -53,7 +53,7 @@ fn histograms_and_summaries_count_and_sum() {
             let seconds = registry.histogram("seconds", "").bounds(&[0.5, 1.0]).register().unwrap();
             let seconds = seconds.with::<&str>(&[]).unwrap();
             [0.25, 0.5, 0.75, 4.0].into_iter().for_each(|amount| seconds.observe(amount));
-            let size = registry.summary("size", "").register().unwrap().with::<&str>(&[]).unwrap();
+            let size = registry.summary("size", "").register_one().unwrap();
             size.observe(3.0);
             size.observe(4.5);
         },
@@ -77,12 +77,12 @@ fn histograms_and_summaries_count_and_sum() {
 fn gauges_infos_and_states_show_their_value() {
     check(
         |registry| {
-            let queue = registry.gauge("queue", "").register().unwrap().with::<&str>(&[]).unwrap();
+            let queue = registry.gauge("queue", "").register_one().unwrap();
             queue.set(5.0);
             queue.dec();
-            let low = registry.gauge("low", "").mode(GaugeMode::Min).register().unwrap().with::<&str>(&[]).unwrap();
+            let low = registry.gauge("low", "").mode(GaugeMode::Min).register_one().unwrap();
             low.set(-2.5);
-            let build = registry.info("build", "").register().unwrap().with::<&str>(&[]).unwrap();
+            let build = registry.info("build", "").register_one().unwrap();
             build.set(&[("version", "1"), ("host", "a")]).unwrap();
             build.set(&[("version", "2")]).unwrap();
             let state = registry.state_set("state", "", &["up", "down"]).register().unwrap();
@@ -136,7 +136,7 @@ fn cleared_families_are_empty_and_reset_counters_zero() {
             hits.with(&["/a"]).unwrap().inc();
             hits.with(&["/b"]).unwrap().inc();
             hits.clear();
-            let total = registry.counter("total", "").register().unwrap().with::<&str>(&[]).unwrap();
+            let total = registry.counter("total", "").register_one().unwrap();
             total.inc_by(9.5).unwrap();
             total.reset_at(1.0);
             total.inc();
@@ -154,7 +154,7 @@ fn cleared_families_are_empty_and_reset_counters_zero() {
 #[test]
 fn the_last_exemplar_is_shown_with_its_bucket() {
     for (name, registry, _directory) in stores() {
-        let seconds = registry.histogram("seconds", "").bounds(&[1.0]).register().unwrap().with::<&str>(&[]).unwrap();
+        let seconds = registry.histogram("seconds", "").bounds(&[1.0]).register_one().unwrap();
         for trace in ["first", "second", &"a much longer one ".repeat(6)] {
             let labels = vec![("trace_id".to_owned(), trace.to_owned())];
             seconds.observe_with_exemplar(0.5, Exemplar { labels, value: 0.0, timestamp: Some(1.5) }).unwrap();
@@ -178,9 +178,9 @@ fn what_was_counted_moves_along_to_another_store() {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("file:{}", directory.path().join("metrics.tally").display());
     let registry = Registry::new();
-    let hits = registry.counter("hits", "").register().unwrap().with::<&str>(&[]).unwrap();
-    let seconds = registry.histogram("seconds", "").bounds(&[1.0]).register().unwrap().with::<&str>(&[]).unwrap();
-    let facts = registry.info("facts", "").register().unwrap().with::<&str>(&[]).unwrap();
+    let hits = registry.counter("hits", "").register_one().unwrap();
+    let seconds = registry.histogram("seconds", "").bounds(&[1.0]).register_one().unwrap();
+    let facts = registry.info("facts", "").register_one().unwrap();
     hits.inc_by(2.5).unwrap();
     seconds.observe(0.5);
     facts.set(&[("a", "b")]).unwrap();
@@ -216,9 +216,9 @@ fn totals_outlive_the_store_that_counted_them() {
         let registry = Registry::open(&url).unwrap();
         let hits = registry.counter("hits", "").label_names(["path"]).register().unwrap();
         hits.with(&["/"]).unwrap().inc_by(1.25).unwrap();
-        let last = registry.gauge("last", "").register().unwrap().with::<&str>(&[]).unwrap();
+        let last = registry.gauge("last", "").register_one().unwrap();
         last.set(7.0);
-        let busy = registry.gauge("busy", "").register().unwrap().with::<&str>(&[]).unwrap();
+        let busy = registry.gauge("busy", "").register_one().unwrap();
         busy.inc();
     }
     let lines = lines(&Registry::open(&url).unwrap());
@@ -234,7 +234,7 @@ fn two_bucket_layouts_of_one_name_are_merged_on_the_bounds_they_share() {
     let mut registries = Vec::new();
     for bounds in [&[0.5, 1.0, 2.0][..], &[1.0, 4.0]] {
         let registry = Registry::open(&url).unwrap();
-        let seconds = registry.histogram("seconds", "").bounds(bounds).register().unwrap().with::<&str>(&[]).unwrap();
+        let seconds = registry.histogram("seconds", "").bounds(bounds).register_one().unwrap();
         [0.25, 0.75, 1.5, 3.0].into_iter().for_each(|amount| seconds.observe(amount));
         registries.push(registry);
     }

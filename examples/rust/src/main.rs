@@ -59,8 +59,7 @@ impl Shop {
             .with::<&str>(&[])?;
 
         // A gauge that only goes up and down is the sum over the processes that live.
-        let in_progress =
-            registry.gauge("tickets_in_progress", "Tickets being sold at this moment.").register()?.with::<&str>(&[])?;
+        let in_progress = registry.gauge("tickets_in_progress", "Tickets being sold at this moment.").register_one()?;
 
         Ok(Shop { registry, tickets, checkout_seconds, in_progress })
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum OpenError {
     /// The system refused something.
-    #[error("{}: cannot {action}: {source}; check that the directory exists and can be written to, or choose another path", path.display())]
+    #[error("{}: cannot {action}: {source}; check that its directory exists and that both can be read and written, or choose another path", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -30,12 +30,14 @@ pub struct Options {
     pub mode: u32,
     /// Whether a network file system is accepted.
     pub allow_network: bool,
+    /// Whether a file that is not there is made.
+    pub create: bool,
 }
 
 impl Default for Options {
-    /// Readable and writable by its owner alone; no network file systems.
+    /// Made if need be, readable and writable by its owner alone; no network file systems.
     fn default() -> Options {
-        Options { mode: 0o600, allow_network: false }
+        Options { mode: 0o600, allow_network: false, create: true }
     }
 }
 
@@ -285,6 +287,9 @@ impl State {
             let _held = held.ok_or_else(|| OpenError::Busy { path: path.to_owned() })?;
             step("file created");
             let unmade = header::is_unmade(&file).map_err(io("look at the file"))?;
+            if unmade && !options.create {
+                return Err(io("open the file")(std::io::Error::new(std::io::ErrorKind::NotFound, "it is empty")));
+            }
             let region = if unmade { header::make(path, &file)? } else { header::check(path, &file)? };
             let mut tables = Tables::default();
             tables.follow(&region, &file);
@@ -530,9 +535,12 @@ impl State {
 
 fn open_file(path: &Path, options: Options) -> Result<File, OpenError> {
     let mut open = OpenOptions::new();
-    let file = open.read(true).write(true).create(true).truncate(false).mode(options.mode).open(path);
-    let file =
-        file.map_err(|source| OpenError::Io { path: path.to_owned(), action: "open or make the file", source })?;
+    let file = open.read(true).write(true).create(options.create).truncate(false).mode(options.mode).open(path);
+    let file = file.map_err(|source| OpenError::Io {
+        path: path.to_owned(),
+        action: if options.create { "open or make the file" } else { "open the file" },
+        source,
+    })?;
     match network(&file).filter(|_| !options.allow_network) {
         Some(kind) => Err(OpenError::Network { path: path.to_owned(), kind }),
         None => Ok(file),

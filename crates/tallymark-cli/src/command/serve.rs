@@ -69,7 +69,7 @@ impl Source for Scrapes {
 /// What the libraries have to say while this runs (a store in trouble, clients turned away) goes to stderr.
 fn say_on_stderr() {
     // Fails where whoever calls this library listens already.
-    let _ = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_target(false).try_init();
+    let _ = env_logger::builder().filter_level(log::LevelFilter::Info).format_target(false).try_init();
 }
 
 /// Accepts what has the form of an address; whether this host has it turns out when it is listened on.

@@ -70,7 +70,7 @@ fn names_are_printed_as_they_are() {
 fn a_store_that_is_not_there_is_not_made() {
     let place = Place::new();
 
-    run(["show", &place.url()]).refused(1, &[shown(&place.path()), "no such file"]);
+    run(["show", &place.url()]).refused(1, &[shown(&place.path()), "No such file"]);
     assert!(place.files().is_empty());
 }
 
@@ -79,7 +79,7 @@ fn an_empty_file_stays_one() {
     let place = Place::new();
     File::create(place.path()).unwrap();
 
-    run(["show", &place.url()]).refused(1, &[shown(&place.path()), "an empty file"]);
+    run(["show", &place.url()]).refused(1, &[shown(&place.path()), "it is empty"]);
     assert_eq!(0, fs::metadata(place.path()).unwrap().len());
 }
 

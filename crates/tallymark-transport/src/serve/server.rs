@@ -257,13 +257,13 @@ struct Trouble(bool);
 impl Trouble {
     fn is(&mut self, what: std::fmt::Arguments<'_>) {
         if !std::mem::replace(&mut self.0, true) {
-            tracing::warn!("metrics server: {what}; further ones are not reported");
+            log::warn!("metrics server: {what}; further ones are not reported");
         }
     }
 
     fn is_over(&mut self) {
         if std::mem::take(&mut self.0) {
-            tracing::info!("metrics server: clients are accepted again");
+            log::info!("metrics server: clients are accepted again");
         }
     }
 }

@@ -50,7 +50,7 @@ impl Gauge {
     ///
     /// ```
     /// let registry = tallymark::Registry::new();
-    /// let running = registry.gauge("running", "Jobs running.").register()?.with::<&str>(&[])?;
+    /// let running = registry.gauge("running", "Jobs running.").register_one()?;
     /// {
     ///     let _job = running.track_inprogress();
     ///     assert_eq!(running.local(), 1.0);

@@ -5,6 +5,7 @@
 
 mod file;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use file::FileStore;
@@ -37,6 +38,38 @@ impl Store {
     /// # Ok::<(), tallymark::Error>(())
     /// ```
     pub fn open(url: &str) -> Result<Store, Error> {
+        Store::open_with(url, true)
+    }
+
+    /// Opens the store at `url`, and leaves nothing behind where there is none: for tools that look at stores.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Error::File`] if there is no such file, or an empty one.
+    pub fn open_existing(url: &str) -> Result<Store, Error> {
+        Store::open_with(url, false)
+    }
+
+    /// Opens the store that the environment names: `TALLYMARK_STORE`, a URL; else `PROMETHEUS_MULTIPROC_DIR`, the
+    /// directory in which the official Python client would keep its files, for `metrics.tally` in it; else memory.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Error::NoDirectory`]. A program that should run all the same goes on with
+    /// [`Store::Memory`], and logs the error.
+    pub fn from_env() -> Result<Store, Error> {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        if let Some(url) = set("TALLYMARK_STORE") {
+            return Store::open(&url.to_string_lossy());
+        }
+        let directory = set("PROMETHEUS_MULTIPROC_DIR").or_else(|| set("prometheus_multiproc_dir"));
+        let Some(directory) = directory.map(PathBuf::from) else { return Ok(Store::Memory) };
+        if !directory.is_dir() {
+            return Err(Error::NoDirectory(directory));
+        }
+        // Not by URL: the directory may have a question mark in its name.
+        Ok(Store::File(Arc::new(FileStore::open(&directory.join("metrics.tally"), Options::default())?)))
+    }
+
+    fn open_with(url: &str, create: bool) -> Result<Store, Error> {
         let refuse = |problem| Error::Url { url: without_password(url), problem };
         match url.split_once(':') {
             Some(("memory", "")) => Ok(Store::Memory),
@@ -46,7 +79,7 @@ impl Store {
                 if path.is_empty() {
                     return Err(refuse("no path"));
                 }
-                let options = file_options(query).map_err(refuse)?;
+                let options = Options { create, ..file_options(query).map_err(refuse)? };
                 Ok(Store::File(Arc::new(FileStore::open(path.as_ref(), options)?)))
             }
             Some(_) => Err(refuse("an unknown kind of store")),
