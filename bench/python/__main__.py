@@ -19,9 +19,7 @@ _PARTS = {"calls": (calls.run, 15), "series": (series.run, 3), "churn": (churn.r
 def main() -> None:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"one of {', '.join(_PARTS)}"
-    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(_PARTS)}")
     parser.add_argument("--rounds", type=int, help="instead of each part's own number of rounds")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(_PARTS)

@@ -246,31 +246,24 @@ class RegistryCore:
     def add(self, collector: Collector) -> None: ...
     def remove(self, collector: Collector) -> None: ...
     def collectors(self) -> list[Collector]: ...
-    def collect(
-        self, with_undeclared: bool = False, first: Iterable[Metric] | None = None
-    ) -> list[Metric]: ...
+    def show(self, what: Literal["own", "others", "all"]) -> None: ...
+    def collect(self) -> list[Metric]: ...
     def render(
         self,
         accept: str | None = None,
         accept_encoding: str | None = None,
         names: Iterable[str] | None = None,
         compress: bool = True,
-        with_undeclared: bool = False,
-        first: Iterable[Metric] | None = None,
     ) -> tuple[str, str | None, bytes]: ...
     def render_text(
         self,
         escaping: str = "underscores",
         names: Iterable[str] | None = None,
-        with_undeclared: bool = False,
-        first: Iterable[Metric] | None = None,
     ) -> bytes: ...
     def render_openmetrics(
         self,
         escaping: str = "underscores",
         names: Iterable[str] | None = None,
-        with_undeclared: bool = False,
-        first: Iterable[Metric] | None = None,
     ) -> bytes: ...
 
 @final
@@ -279,6 +272,8 @@ class Server:
 
     @property
     def server_address(self) -> tuple[str, int]: ...
+    @property
+    def server_port(self) -> int: ...
     def shutdown(self) -> None: ...
     def server_close(self) -> None: ...
     def join(self, timeout: float | None = None) -> None: ...
@@ -288,8 +283,7 @@ def serve(
     port: int,
     addr: str,
     core: RegistryCore,
-    with_undeclared: bool = False,
-    first: Iterable[Metric] | Callable[[], Iterable[Metric]] | None = None,
+    reuse_port: bool = True,
 ) -> Server: ...
 def render_collectors(
     families: Iterable[Metric], escaping: str, kind: Literal["text", "openmetrics"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -97,7 +96,7 @@ def generate_latest(
     scrape = _scrape_of(registry)
     if scrape is None:
         return _tallymark.render_collectors(registry.collect(), escaping, "text")
-    return scrape.core.render_text(escaping, scrape.names, scrape.with_undeclared)
+    return scrape.core.render_text(escaping, scrape.names)
 
 
 def choose_encoder(accept_header: str | None) -> tuple[Callable[[Collector], bytes], str]:
@@ -164,7 +163,6 @@ def _bake_output(
             accept_encoding_header,
             scrape.names,
             not disable_compression,
-            scrape.with_undeclared,
         )
     headers = [("Content-Type", content_type)]
     if coding:
@@ -371,32 +369,15 @@ def start_http_server(
             f" given were certfile={certfile!r} and keyfile={keyfile!r}"
         )
     if isinstance(registry, CollectorRegistry) and _scrape_of(registry):
-        core, _, with_undeclared = registry._scrape()
+        core = registry._core
     else:
         # Of anything else each scrape is a call of its collect().
-        core, with_undeclared = _tallymark.RegistryCore(), False
+        core = _tallymark.RegistryCore()
         core.add(registry)
-    if _tallymark.store_url() == "memory:":
-        _require_free(addr, port)
-    server = _tallymark.serve(port, addr, core, with_undeclared)
+    # Workers may share a port where any of them can answer for all.
+    reuse_port = _tallymark.store_url() != "memory:"
+    server = _tallymark.serve(port, addr, core, reuse_port)
     return server, ServerThread(server)
-
-
-def _require_free(addr: str, port: int) -> None:
-    """
-    Raise OSError if somebody listens there already.
-
-    The native server shares its port with whoever asks, so that every worker can serve a store that
-    all share. Where each has its own numbers a second server is a mistake, and programs that try
-    the next port rely on being told.
-    """
-    resolved = socket.getaddrinfo(
-        addr or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    family, kind, protocol, _, address = resolved[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
 
 
 start_wsgi_server = start_http_server

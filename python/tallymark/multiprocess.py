@@ -11,8 +11,9 @@ import os
 import warnings
 from collections.abc import Iterable
 
+from . import _tallymark
 from .metrics_core import Metric
-from .registry import CollectorRegistry, _metrics_of_all_registries, _WholeStore
+from .registry import CollectorRegistry, _WholeStore
 
 
 class MultiProcessCollector(_WholeStore):
@@ -20,7 +21,6 @@ class MultiProcessCollector(_WholeStore):
     A collector of all that any process has put into the shared store.
 
     In a registry that has metrics of its own it shows the others only: nothing appears twice.
-    Metrics that this process has in no registry at all are shown by the other processes only.
 
     Args:
         registry: Where to register, None for nowhere.
@@ -58,7 +58,9 @@ class MultiProcessCollector(_WholeStore):
 
     def collect(self) -> Iterable[Metric]:
         """Give every family of the store, with the values of all processes."""
-        return _metrics_of_all_registries().collect(True)
+        core = _tallymark.RegistryCore()
+        core.show("all")
+        return core.collect()
 
 
 def mark_process_dead(pid: int, path: str | os.PathLike[str] | None = None) -> None:

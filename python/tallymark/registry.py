@@ -8,13 +8,13 @@ How families look on the wire, and where numbers live, is not known here.
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import (
     Any,
+    Literal,
     NamedTuple,
     Protocol,
     runtime_checkable,
@@ -101,9 +101,6 @@ class CollectorRegistry:
         'target_info{env="test"} 1.0'
     """
 
-    # Whether a scrape also shows what only other processes of a shared store declare.
-    _with_undeclared = False
-
     def __init__(
         self,
         auto_describe: bool = False,
@@ -113,12 +110,12 @@ class CollectorRegistry:
         self._lock = _Lock()
         self._core = _tallymark.RegistryCore()
         self._names_to_collectors: dict[str, Collector] = {}
-        self._names = _CollectorNames(self)
+        self._names = _CollectorNames(self._core)
         self._auto_describe = auto_describe
         self._support_collectors_without_names = support_collectors_without_names
         self._target_info: dict[str, str] | None = None
         self.set_target_info(target_info)
-        _registries[next(_numbers)] = self
+        _registries.add(self)
 
     @property
     def _collector_to_names(self) -> dict[Collector, list[str]]:
@@ -182,7 +179,7 @@ class CollectorRegistry:
         With a shared store the values are those of all processes, read at one moment.
         """
         scrape = self._scrape()
-        yield from scrape.core.collect(scrape.with_undeclared)
+        yield from scrape.core.collect()
 
     def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
         """
@@ -246,7 +243,7 @@ class CollectorRegistry:
         return None
 
     def _scrape(self) -> _Scrape:
-        return _Scrape(self._core, None, self._with_undeclared)
+        return _Scrape(self._core, None)
 
 
 class RestrictedRegistry:
@@ -275,7 +272,7 @@ class RestrictedRegistry:
         unit.
         """
         scrape = self._scrape()
-        for family in scrape.core.collect(scrape.with_undeclared):
+        for family in scrape.core.collect():
             restricted = family._restricted_metric(self._name_set)
             if restricted:
                 yield restricted
@@ -292,17 +289,20 @@ class RestrictedRegistry:
                 }
             core = _tallymark.RegistryCore()
             for collector in registry._core.collectors():
-                if id(collector) in owners or id(collector) in nameless or type(collector) is _Rest:
+                if id(collector) in owners or id(collector) in nameless:
                     core.add(collector)
-        return _Scrape(core, sorted(self._name_set), registry._with_undeclared)
+            core.show(registry._names.shown)
+        return _Scrape(core, sorted(self._name_set))
+
+
+_Shown = Literal["own", "others", "all"]
 
 
 class _Scrape(NamedTuple):
-    """What one scrape reads: native collectors, and what else it shows."""
+    """What one scrape reads: native collectors, and the names of samples to show."""
 
     core: _tallymark.RegistryCore
     names: list[str] | None
-    with_undeclared: bool
 
 
 def _scrape_of(registry: Collector) -> _Scrape | None:
@@ -336,50 +336,38 @@ class _TargetInfo:
         return (family,)
 
 
-class _Rest:
-    """
-    What a whole store shows beside the metrics of the registry it is in: nothing appears twice.
-    """
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        # Weakly: otherwise it would never be freed, since the native twin hides the cycle.
-        self._registry = weakref.ref(registry)
-
-    def collect(self) -> Iterable[Metric]:
-        registry = self._registry()
-        if registry is None:
-            return ()
-        claimed = registry._names_to_collectors
-        # What the registry shows itself is not shown here as well.
-        families = _metrics_of_all_registries().collect(not registry._with_undeclared)
-        return [family for family in families if family.name not in claimed]
-
-
 class _CollectorNames(dict[Collector, list[str]]):
     """Collectors with the names they claimed: a dict whose native twin follows every change."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, core: _tallymark.RegistryCore) -> None:
         super().__init__()
-        self._core = registry._core
-        self._rest = _Rest(registry)
+        self._core = core
+        self._shown: _Shown = "own"
+
+    @property
+    def shown(self) -> _Shown:
+        """What a scrape shows of a shared store beside the collectors."""
+        return "all" if any(isinstance(it, _WholeStore) for it in self) else self._shown
+
+    def show(self, what: _Shown) -> None:
+        """Choose what a scrape shows beside them; see `RegistryCore.show`."""
+        self._shown = what
+        self._core.show(self.shown)
 
     def __setitem__(self, collector: Collector, names: list[str]) -> None:
-        if collector not in self:
-            if not isinstance(collector, _WholeStore):
-                self._core.add(collector)
-            elif not self._has_whole_store():
-                self._core.add(self._rest)
+        is_new = collector not in self
         super().__setitem__(collector, names)
+        if isinstance(collector, _WholeStore):
+            self._core.show(self.shown)
+        elif is_new:
+            self._core.add(collector)
 
     def __delitem__(self, collector: Collector) -> None:
         super().__delitem__(collector)
-        if not isinstance(collector, _WholeStore):
+        if isinstance(collector, _WholeStore):
+            self._core.show(self.shown)
+        else:
             self._core.remove(collector)
-        elif not self._has_whole_store():
-            self._core.remove(self._rest)
-
-    def _has_whole_store(self) -> bool:
-        return any(isinstance(collector, _WholeStore) for collector in self)
 
     # A dict's other ways to change, through the two above: its own would go past them.
 
@@ -441,31 +429,12 @@ class _Lock:
         return self._depth > 0
 
 
-# In the order in which they were made, as long as somebody else holds them.
-_registries: weakref.WeakValueDictionary[int, CollectorRegistry] = weakref.WeakValueDictionary()
-_numbers = itertools.count()
-
-
-def _live_registries() -> list[CollectorRegistry]:
-    return [registry for ref in _registries.valuerefs() if (registry := ref()) is not None]
-
-
-def _metrics_of_all_registries() -> _tallymark.RegistryCore:
-    """Give every native metric of this process, of several with one name the first."""
-    metrics: dict[str, Collector] = {}
-    for registry in _live_registries():
-        for collector in registry._core.collectors():
-            if isinstance(collector, _tallymark.MetricWrapperBase):
-                metrics.setdefault(collector._name, collector)
-    core = _tallymark.RegistryCore()
-    for metric in metrics.values():
-        core.add(metric)
-    return core
+_registries: weakref.WeakSet[CollectorRegistry] = weakref.WeakSet()
 
 
 def _renew_locks() -> None:
     # In a child, for ever: whoever held one when the process forked does not exist there.
-    for registry in _live_registries():
+    for registry in list(_registries):
         registry._lock = _Lock()
 
 
@@ -474,6 +443,10 @@ if hasattr(os, "register_at_fork"):
 
 
 REGISTRY = CollectorRegistry(auto_describe=True)
-"""The registry that metrics join unless they are told otherwise."""
+"""
+The registry that metrics join unless they are told otherwise.
 
-REGISTRY._with_undeclared = True
+With a shared store it also shows the families that only other processes declare.
+"""
+
+REGISTRY._names.show("others")

@@ -26,10 +26,9 @@ PATIENCE = 60.0
 
 # What every script may use without a word.
 PRELUDE = """
-import atexit, gc, logging, os, resource, signal, subprocess, sys, threading
+import atexit, gc, json, logging, os, resource, signal, subprocess, sys, threading
 import tallymark
 from tallymark import *
-from tallymark import generate_latest as _latest
 
 def say(*words):
     print(*words, flush=True)
@@ -43,6 +42,10 @@ def wait_for(child):
 
 def own(name, **labels):
     return REGISTRY.get_sample_value(name, {k: str(v) for k, v in labels.items()})
+
+def own_values(name):
+    samples = [one for family in REGISTRY.collect() for one in family.samples if one.name == name]
+    return [one.value for one in samples]
 
 class Records(logging.Handler):
     def __init__(self):
@@ -115,7 +118,9 @@ class Worker:
         line = self._pipe(self.process.stdout).readline()
         if not line:
             status = self.process.wait()
-            raise AssertionError(f"the worker ended with {status} or hung; it wrote:\n{self.stderr}")
+            raise AssertionError(
+                f"the worker ended with {status} or hung; it wrote:\n{self.stderr}"
+            )
         line = line.rstrip("\n")
         assert expected is None or expected == line, f"{line}\n{self.stderr}"
         return line

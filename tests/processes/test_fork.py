@@ -142,14 +142,18 @@ def test_forking_while_threads_update_loses_nothing_and_hangs_nobody(
             for turn in range(150):
                 child = os.fork()
                 if child == 0:
+                    signal.alarm(20)
                     hits.inc()
                     seconds.observe(0.5)
                     paths.labels(f"child/{turn}").inc()
-                    if turn % 50 == 0:
+                    if turn % 50 == 49:
                         generate_latest()
                     os._exit(0)
                 wait_for(child)
             done.set()
+
+        # The first scrape of a process: see the next test.
+        generate_latest()
 
         threads = [threading.Thread(target=update, args=(number,)) for number in range(3)]
         threads.append(threading.Thread(target=scrape))
@@ -175,6 +179,43 @@ def test_forking_while_threads_update_loses_nothing_and_hangs_nobody(
     )
     assert turns + 150 == sum(found.values("paths_total").values())
     assert 150 == sum(path.startswith("child/") for (path,) in found.values("paths_total"))
+
+
+def test_a_child_forked_during_the_first_scrape_can_scrape(host: Host) -> None:
+    """
+    What a process makes ready once, at its first scrape, is no trap for a child that is forked
+    meanwhile.
+
+    PyO3's interned strings were such a trap: a string is made with Python let go, and a child that
+    finds one half made waits for ever for a thread that it does not have.
+    """
+    script = """
+        Counter("hits", "Hits.").inc()
+        done = threading.Event()
+
+        def be_busy():
+            while not done.is_set():
+                sum(range(100))
+
+        threads = [threading.Thread(target=be_busy) for _ in range(3)]
+        threads.append(threading.Thread(target=generate_latest))
+        for thread in threads:
+            thread.start()
+        hanging = 0
+        for _ in range(8):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(5)
+                generate_latest()
+                os._exit(0)
+            hanging += os.waitpid(child, 0)[1] == signal.SIGALRM
+            if hanging:
+                break
+        done.set()
+        say(hanging)
+    """
+
+    assert ["0\n"] * 8 == host.run_all([script] * 8)
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])

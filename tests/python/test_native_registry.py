@@ -118,12 +118,6 @@ queue 0.0
         assert ["hits", "free", "queue"] == [metric.name for metric in families]
         assert all(type(metric) in (Metric, GaugeMetricFamily) for metric in families)
 
-    def test_first_families_come_first(self, mixed):
-        first = [GaugeMetricFamily("first", "F.", value=1)]
-
-        assert "first" == mixed.collect(False, first)[0].name
-        assert mixed.render_text(first=first).startswith(b"# HELP first F.")
-
     def test_only_samples_of_the_names_asked_for_are_shown(self, mixed):
         body = mixed.render_text(names={"hits_created", "free"})
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import socket
 import subprocess
 import sys
 import textwrap
-import threading
 import urllib.error
 import urllib.request
 
@@ -82,15 +82,6 @@ def test_names_in_the_query_restrict_the_answer(core, start):
     assert ["b_total 0.0"] == [line for line in answer.splitlines() if not line.startswith("#")]
 
 
-def test_first_families_are_a_list_or_asked_for_at_every_scrape(start):
-    values = iter([1, 2])
-    fixed = start(first=[GaugeMetricFamily("f", "F.", value=7)])
-    asked = start(first=lambda: [GaugeMetricFamily("f", "F.", value=next(values))])
-
-    assert get(fixed).endswith("f 7.0\n")
-    assert (get(asked)[-6:], get(asked)[-6:]) == ("f 1.0\n", "f 2.0\n")
-
-
 def test_a_failing_collector_is_a_500_and_logged_with_its_traceback(core, start, caplog):
     class Broken:
         def collect(self):
@@ -146,20 +137,12 @@ def test_join_waits_no_longer_than_it_is_told(start):
     assert server.is_alive()
 
 
-def test_a_server_that_nobody_holds_goes(core):
-    host, port = serve(0, "127.0.0.1", core).server_address
+def test_a_server_that_nobody_holds_goes_on(core):
+    address = serve(0, "127.0.0.1", core).server_address
+    gc.collect()
 
-    def refused() -> bool:
-        try:
-            socket.create_connection((host, port), timeout=10).close()
-        except ConnectionRefusedError:
-            return True
-        return False
-
-    deadline = threading.Event()
-    threading.Timer(10, deadline.set).start()
-    while not refused():
-        assert not deadline.is_set()
+    with urllib.request.urlopen("http://{}:{}/metrics".format(*address)) as answer:
+        assert 200 == answer.status
 
 
 def test_notices_of_the_server_reach_logging(start, caplog):

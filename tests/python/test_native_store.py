@@ -147,15 +147,16 @@ def test_undeclared_families_are_shown_where_they_are_asked_for(path):
         mine = CollectorRegistry()
         Counter("mine", "M.", registry=mine)
         hidden = Counter("hidden", "H.", registry=None)
-        for with_undeclared in (False, True):
-            names = [family.name for family in mine._core.collect(with_undeclared)]
+        for what in ("own", "others", "all"):
+            mine._core.show(what)
+            names = [family.name for family in mine._core.collect()]
             print([name for name in names if not name.startswith("tallymark")])
-        print(b"tallymark_live_processes 1.0" in mine._core.render_text(with_undeclared=True))
+        print(b"tallymark_live_processes 1.0" in mine._core.render_text())
         """,
         **environment,
     )
 
-    assert "['mine']\n['mine', 'theirs']\nTrue\n" == output
+    assert "['mine']\n['mine', 'theirs']\n['mine', 'theirs', 'hidden']\nTrue\n" == output
 
 
 def test_a_refused_duplicate_leaves_no_series_in_the_store(path):
@@ -167,7 +168,9 @@ def test_a_refused_duplicate_leaves_no_series_in_the_store(path):
             Counter("c", "C.")
         except ValueError:
             pass
-        print(b"c_total" in RegistryCore().render_text(with_undeclared=True))
+        everything = RegistryCore()
+        everything.show("others")
+        print(b"c_total" in everything.render_text())
         print(len([s for s in first.collect()[0].samples if s.name == "c_total"]))
         """,
         TALLYMARK_STORE=f"file:{path}",

@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from tallymark import (
     CollectorRegistry,
     Counter,
@@ -62,9 +61,7 @@ def test_promtool_accepts_every_type() -> None:
     check(generate_latest(registry))
 
 
-def test_promtool_accepts_the_file_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_promtool_accepts_the_file_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the file store, with the process's and the store's own metrics."""
     import sys
 

@@ -21,7 +21,6 @@ from urllib.request import Request, urlopen
 import pytest
 from tallymark import CollectorRegistry, Gauge, start_http_server, start_wsgi_server
 from tallymark.core import GaugeMetricFamily, Metric
-from tallymark.multiprocess import MultiProcessCollector
 
 TEXT = b"# HELP g h\n# TYPE g gauge\ng 1.0\n"
 PATIENCE = 30.0
@@ -310,17 +309,6 @@ def test_a_certificate_that_cannot_be_read_is_named() -> None:
     """With what was wrong."""
     with pytest.raises(FileNotFoundError, match=r"server certificate file '/not/there.pem'"):
         start_http_server(0, certfile="/not/there.pem", keyfile="/not/there.key")
-
-
-def test_a_registry_with_the_whole_store_is_served(
-    serve: Serve, tmp_path: Path, registry: CollectorRegistry
-) -> None:
-    """Also if it got the collector after the server had started."""
-    shown = CollectorRegistry()
-    url = serve(shown)
-    MultiProcessCollector(shown, path=tmp_path)
-
-    assert b"g 1.0\n" in answer(url)[2]
 
 
 def test_scrapes_at_once_are_all_answered(serve: Serve) -> None:

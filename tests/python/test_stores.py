@@ -94,19 +94,38 @@ def test_the_old_name_of_the_variable_still_works(
     assert str(tmp_path) == os.environ.pop("PROMETHEUS_MULTIPROC_DIR")
 
 
-def test_the_collector_shows_the_metrics_of_other_registries(
-    tmp_path: Path, registry: CollectorRegistry
-) -> None:
-    """A registry for the scrape, as the official client's manual has it."""
-    Gauge("elsewhere", "h", registry=registry).set(3)
-    shown = CollectorRegistry()
-    collector = MultiProcessCollector(shown, path=tmp_path)
-    line = b"# HELP elsewhere h\n# TYPE elsewhere gauge\nelsewhere 3.0\n"
+WHOLE = """
+import urllib.request
+from tallymark import CollectorRegistry, Counter, Gauge, generate_latest, start_http_server
+from tallymark.multiprocess import MultiProcessCollector
 
-    assert line in generate_latest(shown)
-    assert line == generate_latest(shown.restricted_registry(["elsewhere"]))
-    assert 3 == shown.get_sample_value("elsewhere")
-    assert "elsewhere" in [family.name for family in collector.collect()]
+Counter("loose", "h", registry=None).inc(2)
+Gauge("elsewhere", "h", multiprocess_mode="sum", registry=CollectorRegistry()).set(3)
+shown = CollectorRegistry()
+server, _ = start_http_server(0, "127.0.0.1", shown)
+collector = MultiProcessCollector(shown)
+text = generate_latest(shown)
+assert b"loose_total 2.0\\n" in text, text
+assert b"# HELP elsewhere h\\n# TYPE elsewhere gauge\\nelsewhere 3.0\\n" in text, text
+restricted = generate_latest(shown.restricted_registry(["elsewhere"]))
+assert restricted == b"# HELP elsewhere h\\n# TYPE elsewhere gauge\\nelsewhere 3.0\\n", restricted
+assert shown.get_sample_value("elsewhere") == 3
+assert "elsewhere" in [family.name for family in collector.collect()]
+url = f"http://127.0.0.1:{server.server_port}/metrics"
+with urllib.request.urlopen(url) as answer:
+    assert b"elsewhere 3.0\\n" in answer.read()
+"""
+
+
+def test_the_collector_shows_the_metrics_of_other_registries_and_of_none(tmp_path: Path) -> None:
+    """A registry for the scrape, as the official client's manual has it, served too."""
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    environment.pop("TALLYMARK_STORE", None)
+    result = subprocess.run(
+        [sys.executable, "-c", WHOLE], env=environment, capture_output=True, timeout=60
+    )
+
+    assert (0, b"") == (result.returncode, result.stderr)
 
 
 def test_metrics_beside_the_collector_appear_once(tmp_path: Path) -> None:

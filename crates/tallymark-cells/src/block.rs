@@ -35,6 +35,8 @@ const TALLY_EXTRA: usize = TALLY_COUNTS + 1;
 /// The most counts a tally can have: a block must fit into one chunk of the file.
 pub const MAX_COUNTS: usize = 16_000;
 
+/// Images have fewer bytes than this.
+pub(crate) const MAX_IMAGE: usize = 1 << 24;
 /// Where an image's two copies start: behind its version, its capacity and, in the base shard, the next image.
 const IMAGE_COPIES: usize = HEAD + 3;
 /// The word of an image that points at the next one of its series in the base shard.
@@ -113,7 +115,7 @@ impl Shape {
         let shape = match code {
             1 => Shape::Number,
             2 => Shape::Tally { counts: words.checked_sub(TALLY_EXTRA)? },
-            3 => Shape::Image { capacity: usize::try_from(capacity).ok().filter(|bytes| *bytes < 1 << 24)? },
+            3 => Shape::Image { capacity: usize::try_from(capacity).ok().filter(|bytes| *bytes < MAX_IMAGE)? },
             code => Shape::Gauge(*Keep::ALL.get(usize::from(code.checked_sub(16)?))?),
         };
         (shape.words() == words).then_some(shape)
@@ -339,7 +341,7 @@ impl<'a> Block<'a> {
         self.words[2].store(0, Release);
     }
 
-    /// Adds a reading to this block at once, as one change.
+    /// Adds a reading. Another process may read it half added, once, while a series moves to a shared store.
     pub(crate) fn add_tally(self, reading: &TallyReading) {
         let (counts, sum) = self.tally_words();
         self.lock_tally();
@@ -350,7 +352,7 @@ impl<'a> Block<'a> {
         self.words[2].store(0, Release);
     }
 
-    /// Takes what was counted, leaving zeros, as one change.
+    /// Takes what was counted, leaving zeros; updates wait meanwhile.
     pub(crate) fn take_tally(self) -> TallyReading {
         let (counts, sum) = self.tally_words();
         self.lock_tally();
@@ -437,6 +439,13 @@ impl<'a> Block<'a> {
         if gauge {
             copy[3..].iter().skip(2).step_by(3).for_each(|stamp| _ = stamp.fetch_min(1, Relaxed));
         }
+    }
+
+    /// Whether the words can be an image's: their number is what the capacity says.
+    pub(crate) fn is_image(self) -> bool {
+        let capacity = self.words.get(3).map_or(u64::MAX, |word| word.load(Relaxed));
+        usize::try_from(capacity)
+            .is_ok_and(|bytes| bytes < MAX_IMAGE && self.words.len() == Shape::Image { capacity: bytes }.words())
     }
 
     /// Bytes that an image has room for.

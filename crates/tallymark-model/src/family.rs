@@ -54,6 +54,21 @@ impl Family {
         Family { bounds: bounds.into(), le, ..self.clone() }
     }
 
+    /// The same state set with the states that `other` has besides; `None` if there are none.
+    pub fn with_states_of(&self, other: &Family) -> Option<Family> {
+        let more: Vec<Box<str>> = other.states.iter().filter(|state| !self.states.contains(state)).cloned().collect();
+        let states = self.states.iter().cloned().chain(more.iter().cloned()).collect();
+        (!more.is_empty()).then(|| Family { states, ..self.clone() })
+    }
+
+    /// Where `other` has each of this family's label names: `None` unless both have the same ones, in whatever order.
+    pub fn label_permutation(&self, other: &Family) -> Option<Vec<usize>> {
+        if self.label_names.len() != other.label_names.len() {
+            return None;
+        }
+        self.label_names.iter().map(|name| other.label_names.iter().position(|known| known == name)).collect()
+    }
+
     /// A family as a custom collector describes it: nothing is checked or appended, as the official client does.
     pub fn described(kind: Kind, name: &str, help: &str, unit: &str) -> Family {
         Family {

@@ -166,8 +166,9 @@ impl Children {
         drop(former);
     }
 
-    /// Forgets the children whose label values match.
-    pub(crate) fn remove_if(&self, matches: impl Fn(&[Box<str>]) -> bool) {
+    /// Forgets the children that have these values at these places.
+    pub(crate) fn remove_where(&self, wanted: &[(usize, &str)]) {
+        let matches = |values: &[Box<str>]| wanted.iter().all(|(place, value)| *values[*place] == **value);
         let (_gone, _places): (Vec<Child>, _) = {
             let mut tables = self.lock();
             let gone = tables.by_value.extract_if(|child| matches(values_of(child))).collect();

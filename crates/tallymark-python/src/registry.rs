@@ -12,11 +12,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use tallymark::model::encode::{Coding, Format, openmetrics, text};
-use tallymark::model::{Escaping, FamilySnapshot, Snapshot, number};
+use tallymark::model::{Escaping, Snapshot, number};
 use tallymark_transport::{Exposition, ServeError};
 
 use crate::metric::{Declared, MetricWrapperBase, float};
-use crate::scrape::{Asked, Givers, Part, Parts, Plan, Step};
+use crate::scrape::{Asked, Givers, Part, Parts, Plan, Shown, Step};
 use crate::{convert, error, late, store};
 
 /// The collectors of a registry in the order in which they were added, and how they are rendered.
@@ -24,6 +24,7 @@ use crate::{convert, error, late, store};
 #[derive(Default)]
 pub(crate) struct RegistryCore {
     collectors: Mutex<Vec<Arc<Collector>>>,
+    shown: Mutex<Shown>,
 }
 
 struct Collector {
@@ -46,7 +47,8 @@ impl RegistryCore {
     }
 
     /// What the first half of a scrape has to ask.
-    pub(crate) fn plan(&self, py: Python<'_>, asked: Asked) -> PyResult<Plan> {
+    pub(crate) fn plan(&self, py: Python<'_>, names: Option<HashSet<String>>) -> PyResult<Plan> {
+        let asked = Asked { names, shown: self.shown() };
         let mut plan = Plan { steps: Vec::new(), functions: Vec::new(), asked };
         let collectors = self.lock().clone();
         for collector in collectors {
@@ -62,14 +64,18 @@ impl RegistryCore {
         Ok(plan)
     }
 
-    /// The first half of a scrape where Python has nothing to say; `first` is written before the collectors.
-    pub(crate) fn without_python(&self, first: Vec<FamilySnapshot>, asked: Asked) -> Parts {
-        let mut parts = vec![Part::Converted(first)];
+    /// The first half of a scrape where Python has nothing to say.
+    pub(crate) fn without_python(&self, names: Option<HashSet<String>>) -> Parts {
+        let asked = Asked { names, shown: self.shown() };
         let collectors = self.lock().clone();
         let declared = collectors.iter().filter_map(|collector| collector.declared.as_ref());
-        parts.extend(declared.filter(|declared| asked.may_have(declared)).map(|it| Part::Native(Arc::clone(it))));
-        let undeclared = if asked.with_undeclared { store::chosen() } else { None };
-        Parts { parts, undeclared, with_created: late::last_use_created(), names: asked.names }
+        let parts =
+            declared.filter(|declared| asked.may_have(declared)).map(|it| Part::Native(Arc::clone(it))).collect();
+        Parts { parts, store: store::chosen(), with_created: late::last_use_created(), asked }
+    }
+
+    fn shown(&self) -> Shown {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,28 +126,32 @@ impl RegistryCore {
         PyList::new(py, collectors.iter().map(|collector| collector.object.bind(py)))
     }
 
-    /// Give all families as `Metric` objects, those of *first* before the others.
+    /// Say what is shown of a shared store beside the metrics of the collectors.
     ///
     /// Args:
-    ///     with_undeclared: Whether to give also what the store holds of families that only other processes declare, and
-    ///         its own metrics.
+    ///     what: ``own`` for nothing; ``others`` for families that only other processes declare, and the store's own
+    ///         metrics; ``all`` for those, and what this process declares elsewhere. No family is shown twice.
     ///
-    ///     first: Families that come before those of the collectors.
-    #[pyo3(signature = (with_undeclared=false, first=None))]
-    fn collect<'py>(
-        &self,
-        py: Python<'py>,
-        with_undeclared: bool,
-        first: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyList>> {
+    /// Raises:
+    ///     ValueError: None of these.
+    fn show(&self, what: &str) -> PyResult<()> {
+        let shown = match what {
+            "own" => Shown::Own,
+            "others" => Shown::Others,
+            "all" => Shown::All,
+            _ => return Err(PyValueError::new_err(format!("{what:?} cannot be shown; there are own, others and all"))),
+        };
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        Ok(())
+    }
+
+    /// Give all families as `Metric` objects.
+    fn collect<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let metrics = PyList::empty(py);
-        if let Some(first) = first {
-            first.try_iter()?.try_for_each(|family| metrics.append(family?))?;
-        }
-        let plan = self.plan(py, Asked { names: None, with_undeclared })?;
+        let plan = self.plan(py, None)?;
         let list = |call: &Bound<'py, PyAny>| call.call0()?.try_iter()?.collect::<PyResult<Vec<_>>>();
         let mut given = plan.calls(py).map(list).collect::<PyResult<Vec<_>>>()?.into_iter();
-        let parts = plan.finish(py, Vec::new(), [], plan.values(py)?, &mut Givers::default())?;
+        let parts = plan.finish(py, [], plan.values(py)?, &mut Givers::default())?;
         let mut native = py.detach(|| parts.read()).families.into_iter();
         for step in &plan.steps {
             match step {
@@ -172,16 +182,9 @@ impl RegistryCore {
     ///
     ///     compress: Whether to compress at all.
     ///
-    ///     with_undeclared: As for `collect`.
-    ///
-    ///     first: As for `collect`.
-    ///
     /// Returns:
     ///     The content type, the content encoding or None, and the body.
-    #[pyo3(signature = (
-        accept=None, accept_encoding=None, names=None, compress=true, with_undeclared=false, first=None
-    ))]
-    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (accept=None, accept_encoding=None, names=None, compress=true))]
     fn render<'py>(
         &self,
         py: Python<'py>,
@@ -189,10 +192,8 @@ impl RegistryCore {
         accept_encoding: Option<&str>,
         names: Option<&Bound<'py, PyAny>>,
         compress: bool,
-        with_undeclared: bool,
-        first: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(&'static str, Option<&'static str>, Bound<'py, PyBytes>)> {
-        let (parts, givers) = self.asked(py, names, with_undeclared, first)?;
+        let (parts, givers) = self.asked(py, names)?;
         let exposition = py.detach(|| Exposition::new(&parts.read(), accept, accept_encoding, compress));
         let exposition = exposition.map_err(|error| match error {
             ServeError::Encode { source, .. } => givers.blame(py, source),
@@ -207,20 +208,14 @@ impl RegistryCore {
     ///     escaping: ``allow-utf-8``, ``underscores``, ``dots`` or ``values``.
     ///
     ///     names: Only the samples of these full names.
-    ///
-    ///     with_undeclared: As for `collect`.
-    ///
-    ///     first: As for `collect`.
-    #[pyo3(signature = (escaping="underscores", names=None, with_undeclared=false, first=None))]
+    #[pyo3(signature = (escaping="underscores", names=None))]
     fn render_text<'py>(
         &self,
         py: Python<'py>,
         escaping: &str,
         names: Option<&Bound<'py, PyAny>>,
-        with_undeclared: bool,
-        first: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let (parts, givers) = self.asked(py, names, with_undeclared, first)?;
+        let (parts, givers) = self.asked(py, names)?;
         write(py, Kind::Text, escaping, || parts.read(), &givers)
     }
 
@@ -230,20 +225,14 @@ impl RegistryCore {
     ///     escaping: ``allow-utf-8``, ``underscores``, ``dots`` or ``values``.
     ///
     ///     names: Only the samples of these full names.
-    ///
-    ///     with_undeclared: As for `collect`.
-    ///
-    ///     first: As for `collect`.
-    #[pyo3(signature = (escaping="underscores", names=None, with_undeclared=false, first=None))]
+    #[pyo3(signature = (escaping="underscores", names=None))]
     fn render_openmetrics<'py>(
         &self,
         py: Python<'py>,
         escaping: &str,
         names: Option<&Bound<'py, PyAny>>,
-        with_undeclared: bool,
-        first: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let (parts, givers) = self.asked(py, names, with_undeclared, first)?;
+        let (parts, givers) = self.asked(py, names)?;
         write(py, Kind::OpenMetrics, escaping, || parts.read(), &givers)
     }
 }
@@ -253,18 +242,11 @@ impl RegistryCore {
     ///
     /// # Errors
     /// What a collector or a function raises, and what is wrong with the families it gives.
-    fn asked<'py>(
-        &self,
-        py: Python<'py>,
-        only: Option<&Bound<'py, PyAny>>,
-        with_undeclared: bool,
-        first: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<(Parts, Givers)> {
+    fn asked<'py>(&self, py: Python<'py>, only: Option<&Bound<'py, PyAny>>) -> PyResult<(Parts, Givers)> {
         let mut givers = Givers::default();
-        let first = first.map(|families| givers.convert(families)).transpose()?.unwrap_or_default();
-        let plan = self.plan(py, Asked { names: names(only)?, with_undeclared })?;
+        let plan = self.plan(py, names(only)?)?;
         let families = plan.calls(py).map(|call| call.call0()).collect::<PyResult<Vec<_>>>()?;
-        let parts = plan.finish(py, first, families, plan.values(py)?, &mut givers)?;
+        let parts = plan.finish(py, families, plan.values(py)?, &mut givers)?;
         Ok((parts, givers))
     }
 }

@@ -43,24 +43,32 @@ pub(crate) enum Part {
 /// What is left to read once Python has been asked.
 pub(crate) struct Parts {
     pub(crate) parts: Vec<Part>,
-    /// The default store, if what others declare in it is shown too.
-    pub(crate) undeclared: Option<Store>,
+    /// The store of which more may be shown.
+    pub(crate) store: Option<Store>,
     pub(crate) with_created: bool,
-    pub(crate) names: Option<HashSet<String>>,
+    pub(crate) asked: Asked,
 }
 
 /// What a scrape asked for.
+#[derive(Clone)]
 pub(crate) struct Asked {
     pub(crate) names: Option<HashSet<String>>,
-    pub(crate) with_undeclared: bool,
+    pub(crate) shown: Shown,
+}
+
+/// What is shown of a shared store beside a registry's own metrics.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(crate) enum Shown {
+    /// Nothing.
+    #[default]
+    Own,
+    /// What only other processes declare, and the store's metrics about itself.
+    Others,
+    /// That, and what this process declares in other registries or in none.
+    All,
 }
 
 impl Plan {
-    /// Has `call` asked before the collectors.
-    pub(crate) fn call_first(&mut self, call: Py<PyAny>) {
-        self.steps.insert(0, Step::Call(call));
-    }
-
     /// What is to be called for families, in order.
     pub(crate) fn calls<'a, 'py: 'a>(&'a self, py: Python<'py>) -> impl Iterator<Item = &'a Bound<'py, PyAny>> {
         self.steps.iter().filter_map(move |step| match step {
@@ -84,14 +92,13 @@ impl Plan {
     pub(crate) fn finish<'py>(
         &self,
         py: Python<'py>,
-        first: Vec<FamilySnapshot>,
         families: impl IntoIterator<Item = Bound<'py, PyAny>>,
         values: impl IntoIterator<Item = f64>,
         givers: &mut Givers,
     ) -> PyResult<Parts> {
         self.functions.iter().zip(values).for_each(|((gauge, _), value)| gauge.set(value));
         let mut families = families.into_iter();
-        let mut parts = vec![Part::Converted(first)];
+        let mut parts = Vec::new();
         for step in &self.steps {
             match step {
                 Step::Read(declared) => parts.push(Part::Native(Arc::clone(declared))),
@@ -101,8 +108,8 @@ impl Plan {
                 }
             }
         }
-        let undeclared = self.asked.with_undeclared.then(|| store::default_store(py).0);
-        Ok(Parts { parts, undeclared, with_created: late::use_created(py)?, names: self.asked.names.clone() })
+        let store = Some(store::default_store(py).0);
+        Ok(Parts { parts, store, with_created: late::use_created(py)?, asked: self.asked.clone() })
     }
 }
 
@@ -123,7 +130,7 @@ impl Parts {
                 families.push(Arc::clone(&declared.family));
             }
         }
-        let stores: Vec<Store> = self.undeclared.into_iter().collect();
+        let stores: Vec<Store> = self.store.filter(|_| self.asked.shown != Shown::Own).into_iter().collect();
         let gathered = gather(&families, &stores, self.with_created);
         let mut declared = gathered.declared.into_iter();
         let mut snapshot = Snapshot::default();
@@ -134,12 +141,14 @@ impl Parts {
             }
         }
         if !gathered.undeclared.is_empty() {
-            // Not what this process declares in another registry, or in none.
-            let own = store::declared_names();
-            let others = gathered.undeclared.into_iter().filter(|it| !own.contains(it.family.name()));
+            let mut known: HashSet<String> = snapshot.families.iter().map(|it| it.family.name().to_owned()).collect();
+            if self.asked.shown == Shown::Others {
+                known.extend(store::declared_names());
+            }
+            let others = gathered.undeclared.into_iter().filter(|it| !known.contains(it.family.name()));
             snapshot.families.extend(others);
         }
-        match self.names {
+        match self.asked.names {
             Some(names) => snapshot.restrict(&names),
             None => snapshot,
         }

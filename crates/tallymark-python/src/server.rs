@@ -1,15 +1,15 @@
 //! The native HTTP server over a registry.
 //!
 //! Its threads need Python only for what [`RegistryCore::needs_python`] says, and then have Python's own threads ask. At
-//! the end of the process [`stop_all`] keeps them from coming back to an interpreter that is going away. In a forked child a server is nothing: its listener is
-//! closed there, and its methods do nothing.
+//! the end of the process [`stop_all`] keeps them from coming back to an interpreter that is going away. In a forked child
+//! a server is nothing: its listener is closed there, and its methods do nothing.
 
 use std::collections::HashSet;
 use std::ffi::CStr;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,18 +17,19 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tallymark::fork;
-use tallymark::model::{FamilySnapshot, Snapshot};
+use tallymark::model::Snapshot;
 use tallymark_transport::serve::SourceError;
 use tallymark_transport::{Options, Server as Native, Source};
 
 use crate::registry::RegistryCore;
-use crate::scrape::{Asked, Givers, Parts, Plan};
-use crate::{convert, error, log};
+use crate::scrape::{Givers, Parts, Plan};
+use crate::{error, log};
 
 /// How long the end of the process waits for scrapes that are running: what servers give them anyway, and a little more.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-static SERVERS: Mutex<Vec<Weak<Running>>> = Mutex::new(Vec::new());
+/// The servers of this process, those whose object nobody keeps included.
+static SERVERS: Mutex<Vec<Arc<Running>>> = Mutex::new(Vec::new());
 
 /// The process is ending: no thread of ours may ask Python any more.
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
@@ -67,17 +68,15 @@ impl Running {
         }
         self.server.shutdown();
     }
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop();
+    fn is_alive(&self) -> bool {
+        self.generation == fork::generation() && !self.server.join_timeout(Duration::ZERO)
     }
 }
 
 /// Serve a registry at an address, at any path, until the server is shut down.
 ///
-/// Other processes may serve the same port the same way: the kernel spreads connections over them.
+/// It goes on whether or not the result is kept.
 ///
 /// Args:
 ///     port: The port; 0 for a free one.
@@ -86,45 +85,34 @@ impl Drop for Running {
 ///
 ///     core: What to serve.
 ///
-///     with_undeclared: Whether to show also what the store holds of families that only other processes declare, and its
-///         own metrics.
-///
-///     first: Families that come before those of the collectors, or a function that gives them at every scrape.
+///     reuse_port: Whether other processes may serve the same port the same way: the kernel spreads connections over
+///         them. Without it a port in use is an error.
 ///
 /// Raises:
 ///     OSError: The address cannot be listened on.
 #[pyfunction]
-#[pyo3(signature = (port, addr, core, with_undeclared=false, first=None))]
+#[pyo3(signature = (port, addr, core, reuse_port=true))]
 pub(crate) fn serve(
     py: Python<'_>,
     port: u16,
     addr: &str,
     core: Py<RegistryCore>,
-    with_undeclared: bool,
-    first: Option<&Bound<'_, PyAny>>,
+    reuse_port: bool,
 ) -> PyResult<Server> {
-    let first = match first {
-        None => First::Families(Vec::new()),
-        Some(function) if function.is_callable() => First::Function(function.clone().unbind()),
-        Some(families) => {
-            let families = families.try_iter()?.map(|family| convert::from_metric(&family?));
-            First::Families(families.collect::<PyResult<_>>()?)
-        }
-    };
     IS_ENDING.store(false, Ordering::SeqCst);
     // Asked once, so that scrapes without Python know.
     crate::late::use_created(py)?;
     crate::store::default_store(py);
-    let source = Arc::new(RegistrySource { core, with_undeclared, first });
+    let source = Arc::new(RegistrySource { core });
     let addr = if addr.is_empty() { "0.0.0.0" } else { addr };
-    let options = Options { reuse_port: true, ..Options::default() };
+    let options = Options { reuse_port, ..Options::default() };
     let server = py.detach(|| Native::bind((addr, port), options, source)).map_err(error::serve)?;
     let listener = server.listener_fd();
     listener.into_iter().for_each(fork::close_in_child);
     let running = Arc::new(Running { server, listener, generation: fork::generation() });
     let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
-    servers.retain(|server| server.strong_count() > 0);
-    servers.push(Arc::downgrade(&running));
+    servers.retain(|server| server.is_alive());
+    servers.push(Arc::clone(&running));
     Ok(Server { running })
 }
 
@@ -135,6 +123,12 @@ impl Server {
     fn server_address(&self) -> (String, u16) {
         let address = self.running.server.local_addr();
         (address.ip().to_string(), address.port())
+    }
+
+    /// The port that is listened on.
+    #[getter]
+    fn server_port(&self) -> u16 {
+        self.running.server.local_addr().port()
     }
 
     /// Stop accepting connections, without waiting: requests that are running are still answered.
@@ -180,7 +174,7 @@ impl Server {
 
     /// Whether the server is still running.
     fn is_alive(&self) -> bool {
-        self.running.generation == fork::generation() && !self.running.server.join_timeout(Duration::ZERO)
+        self.running.is_alive()
     }
 }
 
@@ -188,7 +182,7 @@ impl Server {
 pub(crate) fn stop_all(py: Python<'_>) {
     let servers: Vec<Arc<Running>> = {
         let servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
-        servers.iter().filter_map(Weak::upgrade).filter(|it| it.generation == fork::generation()).collect()
+        servers.iter().filter(|it| it.generation == fork::generation()).cloned().collect()
     };
     // SeqCst, here and where a scrape begins: either it sees that the process is ending, or we see that it is asking.
     IS_ENDING.store(true, Ordering::SeqCst);
@@ -207,26 +201,13 @@ pub(crate) fn stop_all(py: Python<'_>) {
 /// What is served.
 struct RegistrySource {
     core: Py<RegistryCore>,
-    with_undeclared: bool,
-    first: First,
-}
-
-/// Families that come before those of the collectors.
-enum First {
-    Families(Vec<FamilySnapshot>),
-    Function(Py<PyAny>),
 }
 
 impl Source for RegistrySource {
     fn snapshot(&self, names: &[String]) -> Result<Snapshot, SourceError> {
         let names: Option<HashSet<String>> = (!names.is_empty()).then(|| names.iter().cloned().collect());
-        let asked = Asked { names, with_undeclared: self.with_undeclared };
         let core = self.core.get();
-        let parts = match &self.first {
-            First::Families(first) if !core.needs_python() => core.without_python(first.clone(), asked),
-            First::Families(first) => ask(core, first.clone(), None, asked)?,
-            First::Function(function) => ask(core, Vec::new(), Some(function), asked)?,
-        };
+        let parts = if core.needs_python() { ask(core, names)? } else { core.without_python(names) };
         Ok(parts.read())
     }
 }
@@ -235,21 +216,13 @@ impl Source for RegistrySource {
 ///
 /// Not on this one: a thread that waits for a collector when the interpreter ends is ended with it, which Rust's part of
 /// a stack does not survive.
-fn ask(
-    core: &RegistryCore,
-    before: Vec<FamilySnapshot>,
-    first: Option<&Py<PyAny>>,
-    asked: Asked,
-) -> Result<Parts, SourceError> {
+fn ask(core: &RegistryCore, names: Option<HashSet<String>>) -> Result<Parts, SourceError> {
     let (answer, answers) = mpsc::sync_channel(1);
     {
         let _asking = Asking::begin()?;
         let started = Python::try_attach(|py| -> PyResult<()> {
-            let mut plan = core.plan(py, asked)?;
-            if let Some(first) = first {
-                plan.call_first(first.clone_ref(py));
-            }
-            start_asking(py)?.call1((Question { plan, before, answer },))?;
+            let plan = core.plan(py, names)?;
+            start_asking(py)?.call1((Question { plan, answer },))?;
             Ok(())
         });
         started.ok_or(ENDING)?.map_err(|error| error.to_string())?;
@@ -277,7 +250,6 @@ fn start_asking(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
 #[pyclass(frozen)]
 struct Question {
     plan: Plan,
-    before: Vec<FamilySnapshot>,
     answer: SyncSender<Result<Parts, SourceError>>,
 }
 
@@ -296,7 +268,7 @@ impl Question {
     /// Takes what the calls gave.
     fn answer<'py>(&self, py: Python<'py>, families: Vec<Bound<'py, PyAny>>, values: Vec<f64>) {
         let Ok(_asking) = Asking::begin() else { return };
-        match self.plan.finish(py, self.before.clone(), families, values, &mut Givers::default()) {
+        match self.plan.finish(py, families, values, &mut Givers::default()) {
             // Whoever waited for it may have gone.
             Ok(parts) => drop(self.answer.try_send(Ok(parts))),
             Err(error) => self.failed(py, &error),

@@ -97,9 +97,13 @@ impl AnyFamily {
         Ok(series)
     }
 
-    /// Removes the series whose label values `matches` accepts, in every process that shares the store: this process's
-    /// handles of them count nowhere from now on, those of others start a fresh series.
-    pub fn remove_if(&self, matches: impl Fn(&[Box<str>]) -> bool) {
+    /// Removes the series that have each of these values at its place among the label names, in every process that shares
+    /// the store: this process's handles of them count nowhere from now on, those of others start a fresh series. No
+    /// values at all: every series.
+    pub fn remove_where(&self, wanted: &[(usize, &str)]) {
+        let matches = |values: &[Box<str>]| {
+            wanted.iter().all(|(place, value)| values.get(*place).is_some_and(|known| **known == **value))
+        };
         let _gate = fork::gate();
         self.lock_order().retain(|series| {
             let removed = matches(series.labels().values());
@@ -120,7 +124,7 @@ impl AnyFamily {
     /// [`Error::Definition`] if there are not as many values as label names.
     pub fn remove<S: AsRef<str>>(&self, values: &[S]) -> Result<(), Error> {
         let labels = self.definition().labels(values)?;
-        self.remove_if(|known| known == labels.values());
+        self.remove_where(&labels.values().iter().map(|value| &**value).enumerate().collect::<Vec<_>>());
         Ok(())
     }
 
@@ -187,7 +191,7 @@ impl<H: Handle> Family<H> {
 
     /// Removes every series.
     pub fn clear(&self) {
-        self.family.remove_if(|_| true);
+        self.family.remove_where(&[]);
     }
 }
 

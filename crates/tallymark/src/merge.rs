@@ -116,8 +116,7 @@ pub(crate) fn by_name(known: &mut Known, file: &file::Store, reading: Reading) -
         let notes = notes.remove(&total.series).unwrap_or_default();
         let created = has_created(definition).then_some(total.created);
         let mut push = |pid, value| {
-            let value = onto_bounds(target, definition, value);
-            series.push(SeriesSnapshot { labels: Arc::clone(labels), pid, value, created });
+            series.push(onto(target, definition, SeriesSnapshot { labels: Arc::clone(labels), pid, value, created }));
         };
         match total.total {
             Total::Gauge(gauge) if definition.kind() == Kind::Gauge => gauge_values(definition.mode(), gauge, push),
@@ -156,8 +155,13 @@ impl StoreFamily {
         let bounds: Vec<f64> =
             first.bounds().iter().copied().filter(|bound| definition.bounds().contains(bound)).collect();
         match self.variant(definition) {
-            Some((known, _)) if known.bounds() == definition.bounds() => return,
-            Some(_) => self.has_twins = true,
+            Some((known, _)) if **known == **definition => return,
+            Some((known, _)) => {
+                if let Some(more) = known.with_states_of(definition) {
+                    *known = Arc::new(more);
+                }
+                self.has_twins = true;
+            }
             None => self.variants.push((Arc::clone(definition), Vec::new())),
         }
         for (variant, _) in &mut self.variants {
@@ -167,11 +171,12 @@ impl StoreFamily {
         }
     }
 
-    fn variant(&mut self, definition: &Family) -> Option<(&Arc<Family>, &mut Vec<SeriesSnapshot>)> {
+    /// The variant with the same label names, in whatever order.
+    fn variant(&mut self, definition: &Family) -> Option<(&mut Arc<Family>, &mut Vec<SeriesSnapshot>)> {
         self.variants
             .iter_mut()
-            .find(|(known, _)| known.kind() == definition.kind() && known.label_names() == definition.label_names())
-            .map(|(known, series)| (&*known, series))
+            .find(|(known, _)| known.kind() == definition.kind() && known.label_permutation(definition).is_some())
+            .map(|(known, series)| (known, series))
     }
 
     /// The family with its series; where the label names differ from series to series, as samples.
@@ -197,10 +202,7 @@ impl StoreFamily {
         let Body::Series(own) = local.body else { return };
         self.has_twins |= !own.is_empty();
         let Some((target, series)) = self.variant(&local.family) else { return };
-        for mut one in own {
-            one.value = onto_bounds(target, &local.family, one.value);
-            series.push(one);
-        }
+        series.extend(own.into_iter().map(|one| onto(target, &local.family, one)));
     }
 }
 
@@ -327,20 +329,40 @@ fn greatest(values: &[f64]) -> Option<f64> {
     values.iter().copied().reduce(f64::max)
 }
 
-/// A histogram's counts on `target`'s bounds, all of which `source` has: cumulative counts agree there, so nothing is
-/// guessed. What lies between is counted in the next shared bucket, `+Inf` at the latest.
-fn onto_bounds(target: &Family, source: &Family, value: Value) -> Value {
-    let Value::Histogram { counts, sum, .. } = &value else { return value };
-    if target.bounds() == source.bounds() {
-        return value;
+/// A series of `source` as one of `target`, a definition of the same name and type.
+///
+/// Label values take the target's order. A histogram's counts go to the target's bounds, all of which the source has:
+/// cumulative counts agree there, so nothing is guessed; what lies between is counted in the next shared bucket, `+Inf` at
+/// the latest. A state keeps its name.
+fn onto(target: &Family, source: &Family, mut one: SeriesSnapshot) -> SeriesSnapshot {
+    if target == source {
+        return one;
     }
-    let mut onto = vec![0; target.bounds().len()];
-    for (bound, count) in source.bounds().iter().zip(counts) {
-        let index = target.bounds().partition_point(|known| known < bound);
-        // Every layout ends in +Inf, so the search ends at a bound.
-        onto[index] += count;
+    if target.label_names() != source.label_names()
+        && let Some(order) = target.label_permutation(source)
+    {
+        let values: Vec<&str> = order.iter().map(|index| &*one.labels.values()[*index]).collect();
+        if let Ok(labels) = target.labels(&values) {
+            one.labels = Arc::new(labels);
+        }
     }
-    Value::Histogram { counts: onto.into(), sum: *sum, exemplars: Vec::new() }
+    match &mut one.value {
+        Value::Histogram { counts, exemplars, .. } if target.bounds() != source.bounds() => {
+            let mut shared = vec![0; target.bounds().len()];
+            for (bound, count) in source.bounds().iter().zip(counts.iter()) {
+                // Every layout ends in +Inf, so the search ends at a bound.
+                shared[target.bounds().partition_point(|known| known < bound)] += count;
+            }
+            *counts = shared.into();
+            exemplars.clear();
+        }
+        Value::StateSet(index) => {
+            let name = source.states().get(*index);
+            *index = name.and_then(|name| target.state(name).ok()).unwrap_or_default();
+        }
+        _ => {}
+    }
+    one
 }
 
 fn add(total: &mut Value, more: Value) {
@@ -378,10 +400,10 @@ pub(crate) fn own_metrics(status: &Status, unshared: usize) -> Vec<FamilySnapsho
             "Series that this process keeps in its own memory because the file store had no room.",
             unshared as u64,
         ),
-        counter("tallymark_damaged_records", "Records of the file store that cannot be read.", status.damaged),
-        counter(
+        gauge("tallymark_damaged_records", "Records of the file store that cannot be read.", status.damaged),
+        gauge(
             "tallymark_file_replacements",
-            "Times the file was found deleted or replaced, and made anew.",
+            "Times this process found the file deleted or replaced, and made it anew.",
             status.replaced,
         ),
     ]

@@ -286,5 +286,5 @@ fn a_file_that_is_deleted_is_made_anew_and_read_with_its_own_names() {
     let expected = [r#"hits_total{path="/b"} 5.0"#, r#"hits_total{path="/a"} 3.0"#];
     assert_eq!(lines(&registry)[2..], expected);
     assert_eq!(lines(&Registry::open(&url).unwrap())[2..], expected);
-    assert!(registry.text().contains("tallymark_file_replacements_total 1.0"));
+    assert!(registry.text().contains("tallymark_file_replacements 1.0"));
 }

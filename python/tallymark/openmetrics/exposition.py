@@ -69,7 +69,7 @@ def generate_latest(
     scrape = _scrape_of(registry)
     if scrape is None:
         return _tallymark.render_collectors(registry.collect(), escaping, "openmetrics")
-    return scrape.core.render_openmetrics(escaping, scrape.names, scrape.with_undeclared)
+    return scrape.core.render_openmetrics(escaping, scrape.names)
 
 
 def escape_metric_name(s: str, escaping: str = UNDERSCORES) -> str:

@@ -149,6 +149,9 @@ impl<'a> Folder<'a> {
                 (target, 0, words.iter().flat_map(|word| word.to_le_bytes()).collect())
             }
         };
+        if target.block.image_capacity() < bytes.len() {
+            return Err(NoRoom::Damaged);
+        }
         let version = target.block.image_version() + 1;
         target.block.prepare_image(version, stamp, &bytes);
         step("total written");
@@ -174,7 +177,7 @@ impl<'a> Folder<'a> {
     fn recover(&self) {
         let Some(journal) = Journal::read(self.region) else { return };
         if journal.source != 0 {
-            if let Some(target) = Found::at(self.region, journal.target) {
+            if let Some(target) = Found::base_at(self.region, journal.target) {
                 target.block.publish_image(journal.version);
             }
             step("base switched");
@@ -207,7 +210,7 @@ impl<'a> Folder<'a> {
     /// The base shard's block of a series, made if there is none.
     fn base_block(&mut self, record: &[AtomicU64], number: u32, shape: Shape) -> Result<Found<'a>, NoRoom> {
         let at = record[series::BASE].load(Ordering::Acquire);
-        if let Some(found) = Found::at(self.region, at).filter(|_| at != 0) {
+        if let Some(found) = Found::base_at(self.region, at) {
             return Ok(found);
         }
         let found = self.make(number, 0, shape)?;
@@ -243,7 +246,7 @@ impl<'a> Folder<'a> {
     pub(crate) fn restamp(&self) {
         for at in &self.tables.chunks {
             let Some(chunk) = Chunk::at(self.region, *at).filter(|chunk| chunk.owner() == BASE) else { continue };
-            for found in chunk.blocks() {
+            for found in chunk.blocks().filter(|found| found.block.is_image()) {
                 found.block.restamp_image(found.tag().code >= BASE_CODE | 16);
             }
         }
@@ -255,8 +258,8 @@ pub(crate) fn base_images<'a>(region: &'a Region, record: &[AtomicU64]) -> impl 
     let mut next = record[series::BASE_IMAGES].load(Ordering::Acquire);
     // A damaged file could hold a circle; no series has more images than parts.
     (0..=u16::MAX).map_while(move |_| {
-        let found = Found::at(region, next).filter(|_| next != 0)?;
-        next = found.block.words().get(IMAGE_NEXT)?.load(Ordering::Relaxed);
+        let found = Found::base_at(region, next)?;
+        next = found.block.words()[IMAGE_NEXT].load(Ordering::Relaxed);
         Some(found)
     })
 }

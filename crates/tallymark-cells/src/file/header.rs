@@ -41,7 +41,7 @@ pub(crate) fn make(path: &Path, file: &File) -> Result<Arc<Region>, OpenError> {
     Ok(region)
 }
 
-/// Whether the file is one that nobody has finished making: empty, or without a magic word and all zeros.
+/// Whether the file is one that nobody has finished making: empty, or a header's length without a magic word.
 pub(crate) fn is_unmade(file: &File) -> io::Result<bool> {
     use std::os::unix::fs::FileExt;
     let length = file.metadata()?.len();
@@ -76,6 +76,10 @@ pub(crate) fn check(path: &Path, file: &File) -> Result<Arc<Region>, OpenError> 
     let found = words[header::VERSION].load(Ordering::Relaxed) as u32;
     if found > VERSION {
         return Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION });
+    }
+    let header_words = words[header::VERSION].load(Ordering::Relaxed) >> 32;
+    if header_words != HEADER_WORDS as u64 {
+        return Err(damaged(format!("its header says it has {header_words} words, not {HEADER_WORDS}")));
     }
     if words[header::CHECKSUM].load(Ordering::Relaxed) != checksum_with_magic(words) {
         return Err(damaged("the checksum of its header does not fit".to_owned()));

@@ -99,7 +99,7 @@ pub(crate) const SLOT_WORDS: usize = 8;
 
 /// Words of a slot.
 pub(crate) mod slot {
-    /// 0 free, else how many processes had claimed a slot before, plus 1.
+    /// 0 free, 1 taken.
     pub(crate) const STATE: usize = 0;
     pub(crate) const PID: usize = 1;
     /// When it was claimed, in seconds since the Unix epoch, a float. For people.

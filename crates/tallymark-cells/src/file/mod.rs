@@ -14,6 +14,9 @@
 //! Who may wait: opening, a series' first attachment and folding wait for the file's locks, for a tenth of a second at
 //! the most. Updates and reads never do.
 
+#[cfg(target_endian = "big")]
+compile_error!("the file's words are little endian; a big-endian build would not read its own files elsewhere");
+
 mod descriptors;
 mod error;
 mod fold;

@@ -12,7 +12,7 @@ use super::slot::Process;
 use super::total::Total;
 use crate::block::{Keep, Shape};
 use crate::sum::KEPT;
-use crate::sync::{AtomicU64, Ordering, yield_now};
+use crate::sync::{AtomicU64, Ordering};
 
 /// The totals of every series of a file.
 #[derive(Debug, Default)]
@@ -57,16 +57,11 @@ pub(crate) struct Plan {
     pub(crate) processes: Vec<Process>,
 }
 
-/// Adds everything up.
-pub(crate) fn read(region: &Region, plan: &Plan) -> Reading {
-    loop {
-        let Some(journal) = Journal::read(region) else { return Reading::default() };
-        let reading = Pass { region, plan, journal, totals: Vec::new(), images: Vec::new() }.run();
-        if journal.still_holds(region) {
-            return reading;
-        }
-        yield_now();
-    }
+/// Adds everything up; `None` if something was folded meanwhile. The journal must have been read before the plan was
+/// made: then whatever was folded into a chunk that is not in the plan is noticed.
+pub(crate) fn read(region: &Region, journal: Journal, plan: &Plan) -> Option<Reading> {
+    let reading = Pass { region, plan, journal, totals: Vec::new(), images: Vec::new() }.run();
+    journal.still_holds(region).then_some(reading)
 }
 
 struct Pass<'a> {
@@ -135,7 +130,7 @@ impl Pass<'_> {
     }
 
     fn add_base(&mut self, found: Found<'_>) {
-        let Some(generation) = self.generation(found) else { return };
+        let Some(generation) = self.generation(found).filter(|_| found.block.is_image()) else { return };
         let newer = found.at == self.journal.target;
         let version = if newer { self.journal.version } else { found.block.image_version() };
         let code = found.tag().code;

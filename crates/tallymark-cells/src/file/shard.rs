@@ -99,6 +99,11 @@ impl<'a> Found<'a> {
         Some(Found { at, block: Block::new(region.words(at, length)?) })
     }
 
+    /// The block of the base shard at an offset that was noted down before.
+    pub(crate) fn base_at(region: &'a Region, at: u64) -> Option<Found<'a>> {
+        Found::at(region, at).filter(|found| at != 0 && found.block.is_image())
+    }
+
     pub(crate) fn series(self) -> u32 {
         (self.block.words()[0].load(Ordering::Relaxed) >> 32) as u32
     }

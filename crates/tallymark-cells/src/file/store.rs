@@ -2,8 +2,9 @@
 //!
 //! Everything that changes in here changes under the fork gate, which its callers hold; see [`crate::fork`].
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use super::descriptors::{Tables, family_bytes, record_at, series_bytes};
 use super::error::{NoRoom, OpenError};
-use super::fold::Folder;
+use super::fold::{Folder, Journal};
 use super::layout::{NOBODY, header as words, lock as byte, owner_of, series};
 use super::read::{self, Plan, Reading};
 use super::region::Region;
@@ -19,7 +20,7 @@ use super::shard::{Chunk, Found, NewBlock, Shard};
 use super::slot::{self, Process};
 use super::{append_lock, header, lock, step};
 use crate::Attachment;
-use crate::block::{REMOVED, Shape};
+use crate::block::{MAX_IMAGE, REMOVED, Shape};
 use crate::fork::{self, OwnFile};
 use crate::sync::fence;
 
@@ -188,17 +189,23 @@ impl Store {
 
     /// The totals of all series. Shards of ended processes are folded first, unless somebody else is at it.
     pub fn read(&self) -> Reading {
-        let (region, plan) = {
-            let _gate = fork::gate();
-            let mut state = self.lock();
-            if self.renew(&mut state).is_err() {
-                return Reading::default();
+        loop {
+            let (region, journal, plan) = {
+                let _gate = fork::gate();
+                let mut state = self.lock();
+                if self.renew(&mut state).is_err() {
+                    return Reading::default();
+                }
+                // No room for a base block: readers add the shard up as it is.
+                let _ = state.fold_ended();
+                let Some(journal) = Journal::read(&state.region) else { return Reading::default() };
+                (Arc::clone(&state.region), journal, state.plan(self.replaced.load(Ordering::Relaxed)))
+            };
+            match read::read(&region, journal, &plan) {
+                Some(reading) => return reading,
+                None => std::thread::yield_now(),
             }
-            // No room for a base block: readers add the shard up as it is.
-            let _ = state.fold_ended();
-            (Arc::clone(&state.region), state.plan(self.replaced.load(Ordering::Relaxed)))
-        };
-        read::read(&region, &plan)
+        }
     }
 
     /// Records from these numbers on.
@@ -451,6 +458,9 @@ impl State {
     }
 
     fn write_image(&mut self, number: u32, generation: u32, part: u16, stamp: u64, bytes: &[u8]) -> Result<(), NoRoom> {
+        if bytes.len() >= MAX_IMAGE {
+            return Err(NoRoom::TooLarge);
+        }
         self.own()?;
         let State { tables, region, file, own: Some(Own { slot, shard }), .. } = self else { return Ok(()) };
         let known = shard.images.get(&(number, part)).and_then(|at| Found::at(region, *at));
@@ -467,10 +477,12 @@ impl State {
                 let new = NewBlock { series: number, generation, part, shape };
                 let found = shard.make_block(tables, region, file, owner_of(*slot), &new)?;
                 shard.images.insert((number, part), found.at);
+                found.block.write_image(stamp, bytes);
+                // Only now: until here it is the newest there is.
                 if let Some(outgrown) = outgrown {
                     outgrown.block.set_flag(REMOVED);
                 }
-                found
+                return Ok(());
             }
         };
         found.block.write_image(stamp, bytes);
@@ -481,7 +493,7 @@ impl State {
         let State { tables, region, file, .. } = self;
         tables.follow(region, file);
         let Some(family) = tables.family(family_key) else { return };
-        let mut removed = vec![false; tables.series.len()];
+        let mut removed: Vec<Option<u64>> = vec![None; tables.series.len()];
         for (number, removed) in removed.iter_mut().enumerate() {
             // CAST: the file numbers series in 32 bits.
             let Some(record) = tables.series_words(region, number as u32) else { continue };
@@ -489,11 +501,12 @@ impl State {
                 continue;
             }
             let generation = record[series::GENERATION].load(Ordering::SeqCst);
-            if generation % 2 == 0 && series_bytes(record).is_some_and(|(_, key)| matches(&key)) {
-                let next = generation + 1;
-                let _ =
-                    record[series::GENERATION].compare_exchange(generation, next, Ordering::SeqCst, Ordering::Relaxed);
-                *removed = true;
+            let word = &record[series::GENERATION];
+            if generation.is_multiple_of(2)
+                && series_bytes(record).is_some_and(|(_, key)| matches(&key))
+                && word.compare_exchange(generation, generation + 1, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+            {
+                *removed = Some(generation);
             }
         }
         step("generation raised");
@@ -504,7 +517,8 @@ impl State {
                 continue;
             }
             for found in chunk.blocks() {
-                if removed.get(found.series() as usize) == Some(&true) {
+                // Only blocks of what was removed: another process may have made the series anew already.
+                if removed.get(found.series() as usize) == Some(&Some(u64::from(found.tag().generation))) {
                     found.block.set_flag(REMOVED);
                 }
             }
@@ -534,13 +548,18 @@ impl State {
 }
 
 fn open_file(path: &Path, options: Options) -> Result<File, OpenError> {
+    let io = |action| move |source| OpenError::Io { path: path.to_owned(), action, source };
     let mut open = OpenOptions::new();
-    let file = open.read(true).write(true).create(options.create).truncate(false).mode(options.mode).open(path);
-    let file = file.map_err(|source| OpenError::Io {
-        path: path.to_owned(),
-        action: if options.create { "open or make the file" } else { "open the file" },
-        source,
-    })?;
+    open.read(true).write(true);
+    let file = match open.open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && options.create => {
+            let file = open.create(true).truncate(false).mode(options.mode).open(path).map_err(io("make the file"))?;
+            // What the umask took away was asked for.
+            file.set_permissions(Permissions::from_mode(options.mode)).map_err(io("set the mode of the file"))?;
+            file
+        }
+        file => file.map_err(io("open the file"))?,
+    };
     match network(&file).filter(|_| !options.allow_network) {
         Some(kind) => Err(OpenError::Network { path: path.to_owned(), kind }),
         None => Ok(file),

@@ -103,11 +103,12 @@ impl MetricWrapperBase {
         values.iter().map(|value| text(&value)).collect()
     }
 
-    /// Removes series that match, here and in the store, and the children that stand for them.
-    fn remove_if((state, children): (&State, &Children), matches: impl Fn(&[Box<str>]) -> bool) {
+    /// Removes the series that have these values at these places, here and in the store, and the children for them.
+    fn remove_where((state, children): (&State, &Children), wanted: &[(usize, String)]) {
+        let wanted: Vec<(usize, &str)> = wanted.iter().map(|(place, value)| (*place, &**value)).collect();
         // The series first: whoever makes a child meanwhile sees that its series is removed, and makes another.
-        state.declared.family.remove_if(&matches);
-        children.remove_if(matches);
+        state.declared.family.remove_where(&wanted);
+        children.remove_where(&wanted);
     }
 }
 
@@ -186,8 +187,7 @@ impl MetricWrapperBase {
         let remover = Self::remover(slf)?;
         let values = Self::values_to_remove(remover.0, labelvalues)?;
         let values = values.iter().map(|value| value.to_str().map(str::to_owned)).collect::<PyResult<Vec<_>>>()?;
-        let is_it = |known: &[Box<str>]| known.iter().map(|value| &**value).eq(values.iter().map(String::as_str));
-        Self::remove_if(remover, is_it);
+        Self::remove_where(remover, &values.into_iter().enumerate().collect::<Vec<_>>());
         Ok(())
     }
 
@@ -220,14 +220,14 @@ impl MetricWrapperBase {
             let expected = PyTuple::new(py, names.iter().map(|name| &**name))?;
             return Err(PyValueError::new_err(format!("Unknown label names: {unknown}; expected {expected}")));
         }
-        Self::remove_if(remover, |known| wanted.iter().all(|(place, value)| *known[*place] == **value));
+        Self::remove_where(remover, &wanted);
         Ok(())
     }
 
     /// Remove every series, in every process that shares the store. Does nothing if the metric has no label names.
     fn clear(slf: &Bound<'_, Self>) -> PyResult<()> {
         if slf.get().state()?.has_label_names() {
-            Self::remove_if(Self::remover(slf)?, |_| true);
+            Self::remove_where(Self::remover(slf)?, &[]);
         }
         Ok(())
     }
