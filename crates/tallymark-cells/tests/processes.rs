@@ -199,6 +199,50 @@ fn two_thousand_kills_in_the_middle_of_observe_leave_no_half_observation() {
 }
 
 #[test]
+fn a_total_never_falls_while_the_ended_are_folded_into_new_chunks() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("metrics.tally");
+    let store = open(&path);
+    let done = AtomicBool::new(false);
+    let reads = thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut reads, mut last) = (0, Vec::new());
+            while !done.load(Ordering::Relaxed) {
+                let mut totals: Vec<u64> = Vec::new();
+                for series in store.read().series {
+                    let Total::Number { whole, .. } = series.total else { panic!("a number") };
+                    totals.resize(totals.len().max(series.series as usize + 1), 0);
+                    totals[series.series as usize] = whole;
+                }
+                for (series, before) in last.iter().enumerate() {
+                    let now = totals.get(series).copied().unwrap_or(0);
+                    assert!(now >= *before, "series {series} fell from {before} to {now}");
+                }
+                last = totals;
+                reads += 1;
+            }
+            reads
+        });
+        for round in 0..400 {
+            // Every process brings series of its own, so that the base shard grows all the while.
+            let child = spawn(|| {
+                let store = open(&path);
+                for series in 0..24 {
+                    attach(&store, &format!("{}", (round * 7 + series) % 3000), Shape::Number)
+                        .current()
+                        .unwrap()
+                        .add_whole(1);
+                }
+            });
+            assert_eq!(wait(child), 0);
+        }
+        done.store(true, Ordering::Relaxed);
+        reader.join().unwrap()
+    });
+    assert!(reads > 100, "{reads} reads");
+}
+
+#[test]
 fn after_two_thousand_processes_the_file_is_as_large_as_after_twenty() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("metrics.tally");

@@ -288,3 +288,32 @@ fn a_file_that_is_deleted_is_made_anew_and_read_with_its_own_names() {
     assert_eq!(lines(&Registry::open(&url).unwrap())[2..], expected);
     assert!(registry.text().contains("tallymark_file_replacements 1.0"));
 }
+
+#[test]
+fn definitions_that_differ_in_mode_label_order_or_states_give_one_series() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("file:{}", directory.path().join("metrics.tally").display());
+    let (old, new) = (Registry::open(&url).unwrap(), Registry::open(&url).unwrap());
+    old.gauge("queue", "").mode(GaugeMode::Sum).register_one().unwrap().set(3.0);
+    new.gauge("queue", "").mode(GaugeMode::Max).register_one().unwrap().set(5.0);
+    old.counter("hits", "").label_names(["a", "b"]).register().unwrap().with(&["1", "2"]).unwrap().inc();
+    new.counter("hits", "").label_names(["b", "a"]).register().unwrap().with(&["2", "1"]).unwrap().inc();
+    old.state_set("state", "", &["up"]).register_one().unwrap();
+    new.state_set("state", "", &["down", "up"]).register_one().unwrap().set("down").unwrap();
+    let values = |registry| lines(registry).into_iter().filter(|line| !line.starts_with('#')).collect::<Vec<_>>();
+    let expected =
+        ["queue 5.0", r#"hits_total{a="1",b="2"} 2.0"#, r#"state{state="up"} 0.0"#, r#"state{state="down"} 1.0"#];
+    assert_eq!(values(&old), expected);
+    assert_eq!(values(&new), expected);
+}
+
+#[test]
+fn a_file_has_the_mode_that_was_asked_for() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    for (query, mode) in [("", 0o600), ("?mode=0666", 0o666)] {
+        let path = directory.path().join(format!("{mode}.tally"));
+        Store::open(&format!("file:{}{query}", path.display())).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode);
+    }
+}
