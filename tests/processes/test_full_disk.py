@@ -161,11 +161,9 @@ def test_each_time_that_a_device_fills_is_logged_once(device: Device) -> None:
     device.worker.ask("make", 100)
     first = state(device.worker)["messages"]
     device.make_room()
-    state(device.worker)
-    device.worker.ask("make", 1)
+    assert 0 == state(device.worker)["unshared"]
     device.worker.ask("limit", -1)
-    device.worker.ask("make", 2000)
-    second = state(device.worker)["messages"]
+    second = device.fill()["messages"]
 
     assert 1 == len(first)
     assert 2 == len(second)

@@ -78,6 +78,7 @@ TROUBLES: list[tuple[Arrange, str, str]] = [
     (unknown_features, "the checksum of its header does not fit", "move it away"),
     (cut_off, "it has 1000 bytes", "move it away"),
 ]
+NAMES = [arrange.__name__ for arrange, _, _ in TROUBLES]
 
 
 def patch(path: Path, at: int, data: bytes) -> None:
@@ -87,10 +88,12 @@ def patch(path: Path, at: int, data: bytes) -> None:
 
 
 def picture(path: Path) -> object:
-    """Give all that a process could change about a file."""
-    if not path.is_file():
-        return sorted(path.parent.iterdir()) if path.parent.is_dir() else None
+    """Give all that a process could change about a file or a directory."""
+    if not path.exists():
+        return path.parent.exists()
     found = path.stat()
+    if path.is_dir():
+        return list(path.iterdir()), found.st_mtime_ns
     return path.read_bytes(), found.st_mtime_ns, found.st_ino, found.st_mode
 
 
