@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from host import Host
 
@@ -43,21 +45,20 @@ Histogram("seconds", "Seconds.", buckets=[1]).observe(0.1)
 
 def test_what_exit_handlers_count_is_counted_before_and_after_ours(host: Host) -> None:
     """Handlers run in reverse order: one runs before the package leaves the store, one after."""
-    job = """
-        import atexit, sys
-        early = []
-        atexit.register(lambda: early[0].inc(100))
-        from tallymark import Counter
-        hits = Counter("hits", "Hits.")
-        early.append(hits)
-        atexit.register(lambda: hits.inc(10))
-        hits.inc()
-        sys.exit(7)
-    """
-    script = (
-        "import textwrap\nsubprocess.run([sys.executable, '-c', textwrap.dedent('''%s''')])" % job
+    job = host.directory / "job.py"
+    job.write_text(
+        "import atexit, sys\n"
+        "early = []\n"
+        "atexit.register(lambda: early[0].inc(100))\n"
+        "from tallymark import Counter\n"
+        "hits = Counter('hits', 'Hits.')\n"
+        "early.append(hits)\n"
+        "atexit.register(lambda: hits.inc(10))\n"
+        "hits.inc()\n"
+        "sys.exit(7)\n"
     )
-    host.run_all([script] * 4)
+    for _ in range(4):
+        host.command([sys.executable, str(job)]).end(7)
 
     assert 4 * 111 == host.scrape().value("hits_total")
 

@@ -1,4 +1,4 @@
-"""A fork, in every way that Python forks: nothing is lost, nothing is counted twice, nothing hangs."""
+"""A fork, in every way that Python forks: nothing is lost, counted twice, or hangs."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_daemon_outlives_the_processes_it_was_forked_from(host: Host) -> None:
 def test_forking_while_threads_update_loses_nothing_and_hangs_nobody(
     host: Host, forking: str
 ) -> None:
-    """Whatever other threads are in the middle of, a child can count, make label sets and scrape."""
+    """Whatever other threads are in the middle of, a child can count and scrape."""
     output = host.run(
         """
         hits = Counter("hits", "Hits.")

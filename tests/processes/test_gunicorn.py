@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 
 import pytest
@@ -150,7 +152,7 @@ def test_every_worker_serves_the_same_totals_on_one_port_while_workers_recycle(h
                     total = found.value("requests_total", "/")
                     count = found.value("seconds_count")
                     assert total is not None and count is not None, found.text
-                    assert total >= last and count >= last - 4, (last, found.text)
+                    assert total >= last, (last, found.text)
                     assert 1.0 * count == found.value("seconds_bucket", "+Inf")
                     assert 0.5 * count == found.value("seconds_sum")
                     last = total
@@ -158,13 +160,9 @@ def test_every_worker_serves_the_same_totals_on_one_port_while_workers_recycle(h
                 troubles.append(trouble)
 
         def recycle() -> None:
-            import os
-            import signal
-
             try:
-                for turn in range(6):
-                    number = signal.SIGKILL if turn % 3 == 2 else signal.SIGTERM
-                    os.kill(workers.pop(0), number)
+                for _ in range(6):
+                    os.kill(workers.pop(0), signal.SIGTERM)
                     workers.append(int(server.process.hear().split()[1]))
             except BaseException as trouble:
                 troubles.append(trouble)
@@ -180,15 +178,13 @@ def test_every_worker_serves_the_same_totals_on_one_port_while_workers_recycle(h
             thread.join()
         final = [Scrape(get(address, "/metrics")) for _ in range(6)]
         server.stop()
-        answered = server.answered.total()
+        answered = sum(server.answered.values())
 
     assert not troubles, troubles
+    assert 0 == server.unanswered
+    assert len(server.answered) > 3, "workers were recycled under load"
     assert len(scrapes) > 20
-    # Two killed workers may each have counted a request that they did not answer.
-    totals = {found.value("requests_total", "/") for found in final}
-    assert 1 == len(totals)
-    assert answered <= (totals.pop() or 0) <= answered + server.unanswered
-    assert server.unanswered <= 2 * 8
+    assert [answered] * 6 == [found.value("requests_total", "/") for found in final]
     families = {frozenset(name for name in found.families) for found in [*scrapes, *final]}
     assert 1 == len(families), families
     # Six workers ended, and two scrapers can be waiting at each.

@@ -1,4 +1,4 @@
-"""Code that runs in the middle of other code may count: signal handlers, gc callbacks, log handlers."""
+"""What runs in the middle of other code may count: signal, gc and logging handlers."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ say(calls)
 
 
 def test_a_logging_handler_counts_the_warning_that_the_store_is_full(host: Host) -> None:
-    """It makes a label set of its own for that, which finds no room either and is not logged again."""
+    """Its label set for that finds no room either, which is not logged again."""
     output = host.run(
         METRICS
         + """

@@ -1,4 +1,4 @@
-"""A store that cannot be used: a program that was told by its environment runs on, code hears why."""
+"""A store that cannot be used: a program told by its environment runs on, code hears why."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read_only_directory(host: Host) -> None:
     ).prefix
 
 
-DIRECTORY = "check that the directory exists and can be written to, or choose another path"
+DIRECTORY = "check that its directory exists"
 # How the file is, what is said about it, and what to do.
 TROUBLES: list[tuple[Arrange, str, str]] = [
     (missing_directory, "No such file or directory", DIRECTORY),

@@ -105,5 +105,3 @@ def bound_port() -> socket.socket:
     kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     kept.bind(("127.0.0.1", 0))
     return kept
-
-

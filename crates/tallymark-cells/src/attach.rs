@@ -4,7 +4,7 @@
 //! a fresh series after a removal. An update costs one load of the pointer, one of the fork generation and one of the
 //! block's flags, which share the words' cache line.
 
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::block::Block;
@@ -18,6 +18,7 @@ pub struct Attachment {
     words: AtomicPtr<AtomicU64>,
     length: AtomicUsize,
     generation: AtomicU32,
+    on_heap: AtomicBool,
     /// What the pointer has ever pointed into; changed under the fork gate only.
     homes: Mutex<Vec<Home>>,
 }
@@ -56,6 +57,8 @@ impl Attachment {
     pub fn point_at_heap(&self, heap: Arc<HeapBlock>) {
         let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
         self.point_at(heap.block());
+        self.on_heap.store(true, Ordering::Relaxed);
+        homes.reserve_exact(1);
         homes.push(Home::Heap(heap));
     }
 
@@ -63,8 +66,10 @@ impl Attachment {
     pub(crate) fn point_at_file(&self, region: &Arc<Region>, block: Block<'_>) {
         let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
         self.point_at(block);
+        self.on_heap.store(false, Ordering::Relaxed);
         let known = homes.iter().any(|home| matches!(home, Home::File { _region } if Arc::ptr_eq(_region, region)));
         if !known {
+            homes.reserve_exact(1);
             homes.push(Home::File { _region: Arc::clone(region) });
         }
     }
@@ -100,7 +105,16 @@ impl Attachment {
 
     /// Whether the current block is on this process's heap.
     pub fn is_on_heap(&self) -> bool {
-        let words = self.words.load(Ordering::Acquire);
-        self.heap_blocks().iter().any(|heap| std::ptr::eq(heap.block().words().as_ptr(), words))
+        self.on_heap.load(Ordering::Relaxed)
+    }
+
+    /// The current block, if it is on this process's heap. Call it under the fork gate.
+    pub fn current_heap(&self) -> Option<Arc<HeapBlock>> {
+        let homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        let heap = homes.iter().rev().find_map(|home| match home {
+            Home::Heap(heap) => Some(Arc::clone(heap)),
+            Home::File { .. } => None,
+        });
+        heap.filter(|_| self.is_on_heap())
     }
 }

@@ -49,7 +49,7 @@ impl Shared {
 pub struct AnyFamily {
     shared: Arc<Shared>,
     /// By label values; reading takes no lock, changes are made under the fork gate.
-    series: papaya::HashMap<ByValues, Arc<Series>>,
+    series: papaya::HashMap<ByValues, Arc<Series>, foldhash::fast::RandomState>,
     /// In order of creation; removed ones are dropped when they are met.
     order: Mutex<Vec<Arc<Series>>>,
 }
@@ -59,7 +59,7 @@ impl AnyFamily {
     pub fn new(definition: tallymark_model::Family, store: Store) -> AnyFamily {
         AnyFamily {
             shared: Arc::new(Shared { definition: Arc::new(definition), store: Mutex::new(store) }),
-            series: papaya::HashMap::new(),
+            series: papaya::HashMap::default(),
             order: Mutex::default(),
         }
     }

@@ -107,20 +107,24 @@ pub(crate) fn by_name(known: &mut Known, file: &file::Store, reading: Reading) -
         let note = Note { part: image.part, stamp: image.stamp, bytes: image.bytes };
         notes.entry(image.series).or_default().push(note);
     }
-    let mut families = definitions(known);
+    let mut by_definition: Vec<Vec<SeriesSnapshot>> = known.families.iter().map(|_| Vec::new()).collect();
     for total in reading.series {
         let Some(Some((family, labels))) = known.series.get(total.series as usize) else { continue };
         let Some(Some(definition)) = known.families.get(*family as usize) else { continue };
-        let Some(family) = families.get_mut(definition.name()) else { continue };
-        let Some((target, series)) = family.variant(definition) else { continue };
-        let notes = notes.remove(&total.series).unwrap_or_default();
+        let notes = if notes.is_empty() { Vec::new() } else { notes.remove(&total.series).unwrap_or_default() };
         let created = has_created(definition).then_some(total.created);
-        let mut push = |pid, value| {
-            series.push(onto(target, definition, SeriesSnapshot { labels: Arc::clone(labels), pid, value, created }));
-        };
+        let series = &mut by_definition[*family as usize];
+        let mut push = |pid, value| series.push(SeriesSnapshot { labels: Arc::clone(labels), pid, value, created });
         match total.total {
             Total::Gauge(gauge) if definition.kind() == Kind::Gauge => gauge_values(definition.mode(), gauge, push),
             total => push(None, total_value(definition, total, &notes)),
+        }
+    }
+    let mut families = definitions(known);
+    for (definition, series) in known.families.iter().zip(by_definition) {
+        let Some(definition) = definition else { continue };
+        if let Some(family) = families.get_mut(definition.name()) {
+            family.take(definition, series);
         }
     }
     families
@@ -199,10 +203,20 @@ impl StoreFamily {
     /// Adds what this process has on its own heap.
     pub(crate) fn add_local(&mut self, local: FamilySnapshot) {
         self.admit(&local.family);
-        let Body::Series(own) = local.body else { return };
-        self.has_twins |= !own.is_empty();
-        let Some((target, series)) = self.variant(&local.family) else { return };
-        series.extend(own.into_iter().map(|one| onto(target, &local.family, one)));
+        if let Body::Series(own) = local.body {
+            self.has_twins |= !own.is_empty();
+            self.take(&local.family, own);
+        }
+    }
+
+    /// Takes series of an admitted definition, as ones of the variant that it belongs to.
+    fn take(&mut self, definition: &Arc<Family>, more: Vec<SeriesSnapshot>) {
+        let Some((target, series)) = self.variant(definition) else { return };
+        if target == definition && series.is_empty() {
+            *series = more;
+        } else {
+            series.extend(more.into_iter().map(|one| onto(target, definition, one)));
+        }
     }
 }
 

@@ -151,11 +151,11 @@ impl Series {
 
     /// What this process keeps on its own heap: the numbers, if they are there, and the notes.
     pub(crate) fn on_heap(&self) -> Option<(Arc<HeapBlock>, Vec<Note>)> {
-        let _gate = fork::gate();
         if !self.cells.is_on_heap() {
             return None;
         }
-        let heap = self.cells.heap_blocks().pop()?;
+        let _gate = fork::gate();
+        let heap = self.cells.current_heap()?;
         let notes = self.lock_notes().clone();
         Some((heap, notes))
     }

@@ -53,6 +53,17 @@ impl<'a, 'o> Lines<'a, 'o> {
         Lines { out, family, escaping, stem: stem(family, escaping), quoted, copied, labels: Vec::new() }
     }
 
+    /// Has `write` write every series. Once the first is written there is room for all like it: a large body that grows by
+    /// doubling is copied several times over.
+    pub(super) fn each(&mut self, all: &'a [SeriesSnapshot], mut write: impl FnMut(&mut Self, &'a SeriesSnapshot)) {
+        let Some((first, rest)) = all.split_first() else { return };
+        let start = self.out.len();
+        write(self, first);
+        let one = self.out.len() - start;
+        self.out.reserve((one + one / 8) * rest.len());
+        rest.iter().for_each(|series| write(self, series));
+    }
+
     /// The family's name with a suffix, as metadata has it.
     pub(super) fn name(&mut self, suffix: &str) {
         if self.quoted {

@@ -36,7 +36,7 @@ fn family(snapshot: &FamilySnapshot, escaping: Escaping, out: &mut Vec<u8>) -> R
     metadata(&mut lines, family);
     match &snapshot.body {
         Body::Series(series) => {
-            for series in series {
+            lines.each(series, |lines, series| {
                 for_each_line(family, series, |line| {
                     lines.native(series, &line);
                     if let Some(exemplar) = line.exemplar {
@@ -48,7 +48,7 @@ fn family(snapshot: &FamilySnapshot, escaping: Escaping, out: &mut Vec<u8>) -> R
                     lines.native(series, &line);
                     lines.out.push(b'\n');
                 }
-            }
+            });
             Ok(())
         }
         Body::Samples(samples) => samples.iter().try_for_each(|sample| self::sample(&mut lines, family, sample)),

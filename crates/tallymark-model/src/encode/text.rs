@@ -34,20 +34,21 @@ fn family(snapshot: &FamilySnapshot, escaping: Escaping, out: &mut Vec<u8>) -> R
     metadata(&mut lines, family, suffix, kind);
     match &snapshot.body {
         Body::Series(series) => {
-            for series in series {
+            lines.each(series, |lines, series| {
                 for_each_line(family, series, |line| {
                     lines.native(series, &line);
                     lines.out.push(b'\n');
                 });
-            }
-            let mut since = series.iter().filter_map(|series| Some((series, created(series)?))).peekable();
-            if since.peek().is_some() {
+            });
+            if series.iter().any(|series| created(series).is_some()) {
                 metadata(&mut lines, family, "_created", "gauge");
             }
-            for (series, line) in since {
-                lines.native(series, &line);
-                lines.out.push(b'\n');
-            }
+            lines.each(series, |lines, series| {
+                if let Some(line) = created(series) {
+                    lines.native(series, &line);
+                    lines.out.push(b'\n');
+                }
+            });
         }
         Body::Samples(samples) => {
             let moved = |sample: &Sample| {
