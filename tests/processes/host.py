@@ -27,7 +27,7 @@ PATIENCE = 60.0
 # What every script may use without a word.
 PRELUDE = """
 import atexit, gc, json, logging, os, resource, signal, subprocess, sys, threading
-import tallymark
+import tallymark, tallymark.core
 from tallymark import *
 
 def say(*words):

@@ -107,14 +107,4 @@ impl Attachment {
     pub fn is_on_heap(&self) -> bool {
         self.on_heap.load(Ordering::Relaxed)
     }
-
-    /// The current block, if it is on this process's heap. Call it under the fork gate.
-    pub fn current_heap(&self) -> Option<Arc<HeapBlock>> {
-        let homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
-        let heap = homes.iter().rev().find_map(|home| match home {
-            Home::Heap(heap) => Some(Arc::clone(heap)),
-            Home::File { .. } => None,
-        });
-        heap.filter(|_| self.is_on_heap())
-    }
 }

@@ -25,7 +25,12 @@ use crate::{convert, error, late, store};
 pub(crate) struct RegistryCore {
     collectors: Mutex<Vec<Arc<Collector>>>,
     shown: Mutex<Shown>,
+    /// The last body's memory: a large one that is asked for anew at every scrape costs more than writing it.
+    body: Mutex<Vec<u8>>,
 }
+
+/// Bodies above this are not kept.
+const LARGEST_KEPT: usize = 32 << 20;
 
 struct Collector {
     object: Py<PyAny>,
@@ -72,6 +77,17 @@ impl RegistryCore {
         let parts =
             declared.filter(|declared| asked.may_have(declared)).map(|it| Part::Native(Arc::clone(it))).collect();
         Parts { parts, store: store::chosen(), with_created: late::last_use_created(), asked }
+    }
+
+    fn take_body(&self) -> Vec<u8> {
+        std::mem::take(&mut self.body.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn keep_body(&self, mut body: Vec<u8>) {
+        body.clear();
+        if body.capacity() <= LARGEST_KEPT {
+            *self.body.lock().unwrap_or_else(PoisonError::into_inner) = body;
+        }
     }
 
     fn shown(&self) -> Shown {
@@ -216,7 +232,10 @@ impl RegistryCore {
         names: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let (parts, givers) = self.asked(py, names)?;
-        write(py, Kind::Text, escaping, || parts.read(), &givers)
+        let mut body = self.take_body();
+        let result = write(py, Kind::Text, escaping, || parts.read(), &givers, &mut body);
+        self.keep_body(body);
+        result
     }
 
     /// Render OpenMetrics 1.0.
@@ -233,7 +252,10 @@ impl RegistryCore {
         names: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let (parts, givers) = self.asked(py, names)?;
-        write(py, Kind::OpenMetrics, escaping, || parts.read(), &givers)
+        let mut body = self.take_body();
+        let result = write(py, Kind::OpenMetrics, escaping, || parts.read(), &givers, &mut body);
+        self.keep_body(body);
+        result
     }
 }
 
@@ -264,17 +286,15 @@ fn write<'py>(
     escaping: &str,
     read: impl FnOnce() -> Snapshot + Send,
     givers: &Givers,
+    body: &mut Vec<u8>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let escaping = Escaping::parse(escaping);
-    let body = py.detach(|| {
-        let mut body = Vec::new();
-        match kind {
-            Kind::Text => text(&read(), escaping, &mut body)?,
-            Kind::OpenMetrics => openmetrics(&read(), escaping, &mut body)?,
-        }
-        Ok(body)
+    let written = py.detach(|| match kind {
+        Kind::Text => text(&read(), escaping, body),
+        Kind::OpenMetrics => openmetrics(&read(), escaping, body),
     });
-    Ok(PyBytes::new(py, &body.map_err(|error| givers.blame(py, error))?))
+    written.map_err(|error| givers.blame(py, error))?;
+    Ok(PyBytes::new(py, body))
 }
 
 /// Render families that something like a registry gives.
@@ -299,7 +319,7 @@ pub(crate) fn render_collectors<'py>(
     };
     let mut givers = Givers::default();
     let snapshot = Snapshot { families: givers.convert(families)? };
-    write(py, kind, escaping, || snapshot, &givers)
+    write(py, kind, escaping, || snapshot, &givers, &mut Vec::new())
 }
 
 /// Say which format the header ``Accept`` asks for.

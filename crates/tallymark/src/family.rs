@@ -50,8 +50,8 @@ pub struct AnyFamily {
     shared: Arc<Shared>,
     /// By label values; reading takes no lock, changes are made under the fork gate.
     series: papaya::HashMap<ByValues, Arc<Series>, foldhash::fast::RandomState>,
-    /// In order of creation; removed ones are dropped when they are met.
-    order: Mutex<Vec<Arc<Series>>>,
+    /// In order of creation. Copied on the first change after a scrape has taken it.
+    order: Mutex<Arc<Vec<Arc<Series>>>>,
 }
 
 impl AnyFamily {
@@ -88,7 +88,7 @@ impl AnyFamily {
             let series = Arc::new(Series::new(Arc::clone(&self.shared), labels, created));
             let notice = series.attach_gated();
             table.insert(ByValues(Arc::clone(series.labels())), Arc::clone(&series));
-            self.lock_order().push(Arc::clone(&series));
+            Arc::make_mut(&mut self.lock_order()).push(Arc::clone(&series));
             (series, notice)
         };
         if let Some(notice) = notice {
@@ -105,7 +105,7 @@ impl AnyFamily {
             wanted.iter().all(|(place, value)| values.get(*place).is_some_and(|known| **known == **value))
         };
         let _gate = fork::gate();
-        self.lock_order().retain(|series| {
+        Arc::make_mut(&mut self.lock_order()).retain(|series| {
             let removed = matches(series.labels().values());
             if removed {
                 series.mark_removed();
@@ -129,9 +129,9 @@ impl AnyFamily {
     }
 
     /// The series that this process knows, in order of creation.
-    pub fn list(&self) -> Vec<Arc<Series>> {
+    pub fn list(&self) -> Arc<Vec<Arc<Series>>> {
         let _gate = fork::gate();
-        self.lock_order().clone()
+        Arc::clone(&self.lock_order())
     }
 
     /// Moves the family to another store; what was counted so far on this process's heap is carried over.
@@ -148,7 +148,7 @@ impl AnyFamily {
         self.shared.store()
     }
 
-    fn lock_order(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Series>>> {
+    fn lock_order(&self) -> std::sync::MutexGuard<'_, Arc<Vec<Arc<Series>>>> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use tallymark_cells::Block;
 use tallymark_cells::file::{self, GaugeTotal, ProcessValue, Reading, Status, Total};
-use tallymark_cells::{Block, Shape};
 use tallymark_model::{Body, Exemplar, Family, FamilySnapshot, GaugeMode, Kind, Labels, SeriesSnapshot, Value};
 
 use crate::series::Note;
@@ -38,20 +38,14 @@ pub(crate) fn local(family: &AnyFamily) -> FamilySnapshot {
     let definition = family.definition();
     let mut series = Vec::new();
     let mut offer = matches!(family.store(), Store::File(_));
-    for one in family.list() {
-        let Some((heap, notes)) = one.on_heap() else { continue };
-        if offer {
+    for one in family.list().iter() {
+        if offer && one.is_on_heap() {
             offer = one.share();
-            if offer {
-                continue;
-            }
         }
-        series.push(SeriesSnapshot {
-            labels: Arc::clone(one.labels()),
-            pid: None,
-            value: heap_value(definition, heap.shape(), heap.block(), &notes),
-            created: has_created(definition).then(|| one.created()),
-        });
+        let value = one.on_heap(|block, notes| heap_value(definition, block, notes));
+        let Some(value) = value else { continue };
+        let created = has_created(definition).then(|| one.created());
+        series.push(SeriesSnapshot { labels: Arc::clone(one.labels()), pid: None, value, created });
     }
     FamilySnapshot { family: Arc::clone(definition), body: Body::Series(series) }
 }
@@ -60,21 +54,21 @@ fn has_created(family: &Family) -> bool {
     matches!(family.kind(), Kind::Counter | Kind::Summary | Kind::Histogram)
 }
 
-fn heap_value(family: &Family, shape: Shape, block: Block<'_>, notes: &[Note]) -> Value {
+fn heap_value(family: &Family, block: Block<'_>, notes: &[Note]) -> Value {
     let exemplars = || notes.iter().filter_map(|note| Some((note.part, record::decode_exemplar(&note.bytes)?)));
-    match (family.kind(), shape) {
-        (Kind::Info, _) => info(notes.first().map(|note| &*note.bytes)),
-        (Kind::StateSet, _) => Value::StateSet(state(family, block.gauge().0)),
-        (Kind::Summary, _) => {
+    match family.kind() {
+        Kind::Info => info(notes.first().map(|note| &*note.bytes)),
+        Kind::StateSet => Value::StateSet(state(family, block.gauge().0)),
+        Kind::Gauge => Value::Gauge(block.gauge().0),
+        Kind::Summary => {
             let reading = block.tally();
             Value::Summary { count: reading.counts[0], sum: reading.sum }
         }
-        (_, Shape::Tally { .. }) => {
+        Kind::Histogram | Kind::GaugeHistogram => {
             let reading = block.tally();
             Value::Histogram { counts: reading.counts, sum: reading.sum, exemplars: in_order(exemplars()) }
         }
-        (_, Shape::Gauge(_)) => Value::Gauge(block.gauge().0),
-        _ => {
+        Kind::Counter | Kind::Unknown => {
             let (whole, rest) = block.number();
             Value::Counter { total: whole as f64 + rest, exemplar: exemplars().next().map(|(_, e)| Box::new(e)) }
         }

@@ -126,6 +126,11 @@ impl Series {
         self.lock_notes().iter().for_each(|note| store.write_note(&self.cells, note));
     }
 
+    /// Whether this process keeps the numbers on its own heap.
+    pub(crate) fn is_on_heap(&self) -> bool {
+        self.cells.is_on_heap()
+    }
+
     /// Asks a shared store again for room, where it had none when the series was made. Says whether it has some now.
     pub(crate) fn share(&self) -> bool {
         let _gate = fork::gate();
@@ -149,15 +154,15 @@ impl Series {
         }
     }
 
-    /// What this process keeps on its own heap: the numbers, if they are there, and the notes.
-    pub(crate) fn on_heap(&self) -> Option<(Arc<HeapBlock>, Vec<Note>)> {
+    /// Has `read` read the numbers and the notes, if this process keeps them on its own heap.
+    pub(crate) fn on_heap<R>(&self, read: impl FnOnce(Block<'_>, &[Note]) -> R) -> Option<R> {
         if !self.cells.is_on_heap() {
             return None;
         }
+        // Under the gate it does not move to a shared store meanwhile: read in both places it would count twice.
         let _gate = fork::gate();
-        let heap = self.cells.current_heap()?;
-        let notes = self.lock_notes().clone();
-        Some((heap, notes))
+        let block = self.cells.block().filter(|_| self.cells.is_on_heap())?;
+        Some(read(block, &self.lock_notes()))
     }
 
     /// Starts again at zero, in every process, with a new time of creation.
