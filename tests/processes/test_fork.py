@@ -190,8 +190,15 @@ def test_a_child_forked_during_the_first_scrape_can_scrape(host: Host) -> None:
     finds one half made waits for ever for a thread that it does not have.
     """
     script = """
+        class Family(list):
+            # Long enough, and without a line of Python, that another thread gets its turn at the
+            # very next place where the scrape lets Python go.
+            name = property(max)
+            documentation = property(max)
+            type, unit, samples = "gauge", "", ()
+
         class Disk:
-            families = [tallymark.core.GaugeMetricFamily("disk_free", "Free.", value=1)]
+            families = [Family(["disk_free"] * 500_000)]
 
             def collect(self):
                 inside.set()
@@ -201,17 +208,16 @@ def test_a_child_forked_during_the_first_scrape_can_scrape(host: Host) -> None:
         inside, go = threading.Event(), threading.Event()
         registry = CollectorRegistry()
         registry.register(Disk())
-        # Wherever the scrape lets Python go, this thread takes it, and forks there.
-        sys.setswitchinterval(1e-6)
+        sys.setswitchinterval(1e-4)
         first = threading.Thread(target=generate_latest, args=(registry,))
         first.start()
         inside.wait()
         go.set()
         children = []
-        while first.is_alive() and len(children) < 200:
+        while first.is_alive() and len(children) < 100:
             child = os.fork()
             if child == 0:
-                signal.alarm(10)
+                signal.alarm(5)
                 generate_latest(registry)
                 os._exit(0)
             children.append(child)

@@ -184,14 +184,15 @@ pub(crate) fn stop_all(py: Python<'_>) {
         let servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
         servers.iter().filter(|it| it.generation == fork::generation()).cloned().collect()
     };
-    // SeqCst, here and where a scrape begins: either it sees that the process is ending, or we see that it is asking.
-    IS_ENDING.store(true, Ordering::SeqCst);
     py.detach(|| {
         let deadline = Instant::now() + PATIENCE;
         servers.iter().for_each(|server| server.stop());
+        // Scrapes that are running are answered.
         for server in &servers {
             server.server.join_timeout(deadline.saturating_duration_since(Instant::now()));
         }
+        // SeqCst, here and where a scrape begins: either it sees that the process is ending, or we see that it is asking.
+        IS_ENDING.store(true, Ordering::SeqCst);
         while ASKING.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(1));
         }

@@ -81,6 +81,7 @@ pub(crate) fn leave(py: Python<'_>) {
         None => Vec::new(),
     };
     // Without letting Python go: what no thread updates meanwhile is folded exactly.
+    live_families().iter().for_each(|family| family.share());
     stores.iter().for_each(Store::leave);
 }
 

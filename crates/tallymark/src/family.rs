@@ -143,6 +143,15 @@ impl AnyFamily {
         }
     }
 
+    /// Offers the series that a shared store had no room for to it again, until it refuses one: before a scrape, and at
+    /// the end of a process.
+    pub fn share(&self) {
+        if matches!(self.shared.store(), Store::File(_)) {
+            let waiting = self.list();
+            let _all = waiting.iter().filter(|series| series.is_on_heap()).all(|series| series.share());
+        }
+    }
+
     /// The store it counts into.
     pub fn store(&self) -> Store {
         self.shared.store()

@@ -12,7 +12,7 @@ use tallymark_cells::file::{self, GaugeTotal, ProcessValue, Reading, Status, Tot
 use tallymark_model::{Body, Exemplar, Family, FamilySnapshot, GaugeMode, Kind, Labels, SeriesSnapshot, Value};
 
 use crate::series::Note;
-use crate::{AnyFamily, Store, record};
+use crate::{AnyFamily, record};
 
 /// A family as a store holds it, over every definition of its name and type.
 pub(crate) struct StoreFamily {
@@ -32,16 +32,13 @@ pub(crate) struct Known {
     series: Vec<Option<(u32, Arc<Labels>)>>,
 }
 
-/// The series that this process has on its own heap. Those for which a shared store had no room are offered to it
-/// again, until it refuses one.
+/// The series that this process has on its own heap, after those that a shared store had no room for were offered to it
+/// again.
 pub(crate) fn local(family: &AnyFamily) -> FamilySnapshot {
     let definition = family.definition();
     let mut series = Vec::new();
-    let mut offer = matches!(family.store(), Store::File(_));
+    family.share();
     for one in family.list().iter() {
-        if offer && one.is_on_heap() {
-            offer = one.share();
-        }
         let value = one.on_heap(|block, notes| heap_value(definition, block, notes));
         let Some(value) = value else { continue };
         let created = has_created(definition).then(|| one.created());

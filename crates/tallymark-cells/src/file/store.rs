@@ -262,10 +262,10 @@ impl Store {
     /// Makes the state this process's own after a fork, and follows the path if another file is there now.
     fn renew(&self, state: &mut State) -> Result<(), NoRoom> {
         if !std::fs::metadata(&self.path).is_ok_and(|found| state.region.is(&found)) {
-            let fresh = State::open(&self.path, self.options).map_err(NoRoom::Reopen)?;
-            self.replaced.fetch_add(1, Ordering::Relaxed);
+            // Whether or not another one can be opened: what is counted in the old one nobody will see.
             state.forsake();
-            *state = fresh;
+            *state = State::open(&self.path, self.options).map_err(NoRoom::Reopen)?;
+            self.replaced.fetch_add(1, Ordering::Relaxed);
         } else if !state.file.is_ours() {
             // The same file: what was learnt of it stays valid, and so does the mapping that handles point into. The
             // slot, the blocks and the lock are the parent's.
