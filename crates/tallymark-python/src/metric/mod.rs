@@ -3,7 +3,6 @@
 //! A metric has a [`State`]: a labelled one has children, every other one a series. The handle that an update uses lies in
 //! the struct of the class itself, so that `inc()` finds it without a detour: see [`handle`].
 
-mod base;
 pub(crate) mod counter;
 mod definition;
 pub(crate) mod enumeration;
@@ -12,6 +11,7 @@ pub(crate) mod histogram;
 pub(crate) mod info;
 mod state;
 pub(crate) mod summary;
+mod wrapper;
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,9 +23,9 @@ use tallymark::Series;
 use tallymark::metric::Handle;
 use tallymark::model::{Exemplar, Kind};
 
-pub(crate) use base::{MetricWrapperBase, overrides};
 pub(crate) use definition::{Arguments, Definition, RegistryArgument, adopt, texts};
 pub(crate) use state::{Declared, State};
+pub(crate) use wrapper::{MetricWrapperBase, overrides};
 
 use crate::{convert, error, late};
 
