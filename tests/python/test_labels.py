@@ -511,3 +511,14 @@ class TestSubclasses:
         assert [Sample("m_total", {}, 2.0), Sample("m_created", {}, 1234.5)] == metric.collect()[
             0
         ].samples
+
+
+def test_strings_made_anew_for_every_call_find_their_own_child():
+    fresh = Counter("fresh", "F.", ["path"], registry=None)
+    for round_ in range(1, 4):
+        for number in range(500):
+            fresh.labels(f"/{number}").inc(number)
+
+        values = {sample.labels["path"]: sample.value for sample in fresh.collect()[0].samples[::2]}
+
+        assert {f"/{number}": round_ * number for number in range(500)} == values

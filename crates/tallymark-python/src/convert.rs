@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
+use pyo3::Borrowed;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
-use pyo3::{Borrowed, intern};
 use tallymark::model::{Body, Exemplar, Family, FamilySnapshot, Kind, Sample, Timestamp};
 
 use crate::late;
@@ -27,7 +27,7 @@ pub(crate) fn to_metric<'py>(py: Python<'py>, snapshot: &FamilySnapshot) -> PyRe
     for sample in snapshot.samples() {
         samples.append(to_sample(py, &sample.name, &sample)?)?;
     }
-    metric.setattr(intern!(py, "samples"), samples)?;
+    metric.setattr("samples", samples)?;
     Ok(metric)
 }
 
@@ -93,18 +93,17 @@ pub(crate) fn with_metric(error: PyErr, metric: &Bound<'_, PyAny>) -> PyErr {
 }
 
 fn family_of(metric: &Bound<'_, PyAny>) -> PyResult<FamilySnapshot> {
-    let py = metric.py();
-    let kind: String = metric.getattr(intern!(py, "type"))?.extract()?;
+    let kind: String = metric.getattr("type")?.extract()?;
     let kind = Kind::parse(&kind).ok_or_else(|| PyValueError::new_err(format!("Invalid metric type: {kind}")))?;
-    let name: String = metric.getattr(intern!(py, "name"))?.extract()?;
-    let help = replaceable(&metric.getattr(intern!(py, "documentation"))?)?;
+    let name: String = metric.getattr("name")?.extract()?;
+    let help = replaceable(&metric.getattr("documentation")?)?;
     // Not every family of another library has one.
-    let unit = match metric.getattr_opt(intern!(py, "unit"))? {
+    let unit = match metric.getattr_opt("unit")? {
         Some(unit) if unit.is_truthy()? => unit.extract()?,
         _ => String::new(),
     };
     let mut samples = Vec::new();
-    for sample in metric.getattr(intern!(py, "samples"))?.try_iter()? {
+    for sample in metric.getattr("samples")?.try_iter()? {
         samples.extend(sample_of(&sample?)?);
     }
     let family = Family::described(kind, &name, &help, &unit);
@@ -113,7 +112,6 @@ fn family_of(metric: &Bound<'_, PyAny>) -> PyResult<FamilySnapshot> {
 
 /// The sample; None for a native histogram, which no format that is written has.
 fn sample_of(sample: &Bound<'_, PyAny>) -> PyResult<Option<Sample>> {
-    let py = sample.py();
     let (name, labels, value, timestamp, exemplar, native_histogram);
     match sample.cast::<PyTuple>() {
         Ok(fields) if fields.len() == 6 => {
@@ -125,12 +123,12 @@ fn sample_of(sample: &Bound<'_, PyAny>) -> PyResult<Option<Sample>> {
             native_histogram = Some(fields.get_item(5)?);
         }
         _ => {
-            name = sample.getattr(intern!(py, "name"))?;
-            labels = sample.getattr(intern!(py, "labels"))?;
-            value = sample.getattr(intern!(py, "value"))?;
-            timestamp = sample.getattr(intern!(py, "timestamp"))?;
-            exemplar = sample.getattr(intern!(py, "exemplar"))?;
-            native_histogram = sample.getattr_opt(intern!(py, "native_histogram"))?;
+            name = sample.getattr("name")?;
+            labels = sample.getattr("labels")?;
+            value = sample.getattr("value")?;
+            timestamp = sample.getattr("timestamp")?;
+            exemplar = sample.getattr("exemplar")?;
+            native_histogram = sample.getattr_opt("native_histogram")?;
         }
     }
     if let Some(native_histogram) = native_histogram
@@ -148,11 +146,10 @@ fn sample_of(sample: &Bound<'_, PyAny>) -> PyResult<Option<Sample>> {
 }
 
 fn exemplar_of(exemplar: &Bound<'_, PyAny>) -> PyResult<Exemplar> {
-    let py = exemplar.py();
-    let timestamp = exemplar.getattr(intern!(py, "timestamp"))?;
+    let timestamp = exemplar.getattr("timestamp")?;
     Ok(Exemplar {
-        labels: label_pairs(&exemplar.getattr(intern!(py, "labels"))?)?,
-        value: float(&exemplar.getattr(intern!(py, "value"))?)?,
+        labels: label_pairs(&exemplar.getattr("labels")?)?,
+        value: float(&exemplar.getattr("value")?)?,
         timestamp: if timestamp.is_none() { None } else { Some(float(&timestamp)?) },
     })
 }
@@ -166,8 +163,8 @@ fn timestamp_of(timestamp: &Bound<'_, PyAny>) -> PyResult<Option<Timestamp>> {
         return Ok(Some(Timestamp::WholeSeconds(timestamp.extract()?)));
     }
     if timestamp.is_instance(late::timestamp_class(py)?)? {
-        let seconds = timestamp.getattr(intern!(py, "sec"))?.extract()?;
-        let nanoseconds: i64 = timestamp.getattr(intern!(py, "nsec"))?.extract()?;
+        let seconds = timestamp.getattr("sec")?.extract()?;
+        let nanoseconds: i64 = timestamp.getattr("nsec")?.extract()?;
         let nanoseconds = u32::try_from(nanoseconds.unsigned_abs())?;
         return Ok(Some(Timestamp::Exact { seconds, nanoseconds }));
     }
@@ -179,7 +176,7 @@ fn label_pairs(labels: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
     match labels.cast::<PyDict>() {
         Ok(labels) => labels.iter().map(|(name, value)| Ok((name.extract()?, replaceable(&value)?))).collect(),
         Err(_) => {
-            let items = labels.call_method0(intern!(labels.py(), "items"))?;
+            let items = labels.call_method0("items")?;
             let pair = |item: PyResult<Bound<'_, PyAny>>| {
                 let (name, value): (String, Bound<'_, PyAny>) = item?.extract()?;
                 Ok((name, replaceable(&value)?))
@@ -194,7 +191,7 @@ fn replaceable(value: &Bound<'_, PyAny>) -> PyResult<String> {
     match value.cast::<PyString>() {
         Ok(text) => Ok(text.to_str()?.to_owned()),
         Err(_) => {
-            value.getattr(intern!(value.py(), "replace"))?;
+            value.getattr("replace")?;
             Err(no_text("a label value or documentation", value.as_borrowed()))
         }
     }

@@ -3,48 +3,66 @@
 //! Classes are imported when they are first needed and kept. What people replace (`time.time`, the default registry,
 //! module flags) is looked up at every use, and so only where a series is made or scraped: never in an update.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
+use pyo3::types::PyModule;
 use pyo3::types::PyType;
-use pyo3::{intern, types::PyModule};
 
 /// The last value seen of `tallymark.metrics._use_created`, for scrapes that run without Python.
 static USE_CREATED: AtomicBool = AtomicBool::new(true);
 
-type Cached<T> = PyOnceLock<Py<T>>;
+/// A Python object that is found once.
+///
+/// Not PyO3's cell, and no `intern!`, which is one: it lets Python go while it is being filled, and a child that is forked
+/// at that moment finds it half filled for ever. What is found twice here is found twice.
+pub(crate) struct Cached<T>(OnceLock<Py<T>>);
 
-fn module<'py>(py: Python<'py>, cached: &'static Cached<PyModule>, name: &str) -> PyResult<&'static Py<PyModule>> {
-    cached.get_or_try_init(py, || Ok(PyModule::import(py, name)?.unbind()))
+impl<T> Cached<T> {
+    pub(crate) const fn new() -> Cached<T> {
+        Cached(OnceLock::new())
+    }
+
+    pub(crate) fn get_or<'py>(
+        &'py self,
+        py: Python<'py>,
+        find: impl FnOnce() -> PyResult<Bound<'py, T>>,
+    ) -> PyResult<&'py Bound<'py, T>> {
+        if self.0.get().is_none() {
+            // The first one stays.
+            drop(self.0.set(find()?.unbind()));
+        }
+        Ok(self.0.get().expect("filled just now").bind(py))
+    }
+}
+
+fn module<'py>(py: Python<'py>, cached: &'static Cached<PyModule>, name: &str) -> PyResult<&'py Bound<'py, PyModule>> {
+    cached.get_or(py, || PyModule::import(py, name))
 }
 
 /// Seconds since the Unix epoch, as `time.time` says now: tests replace it.
 pub(crate) fn time(py: Python<'_>) -> PyResult<f64> {
-    static TIME: Cached<PyModule> = PyOnceLock::new();
-    module(py, &TIME, "time")?.bind(py).getattr(intern!(py, "time"))?.call0()?.extract()
+    static TIME: Cached<PyModule> = Cached::new();
+    module(py, &TIME, "time")?.getattr("time")?.call0()?.extract()
 }
 
 /// The registry that a metric joins when it is not told which.
 pub(crate) fn default_registry(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    static REGISTRY: Cached<PyModule> = PyOnceLock::new();
-    module(py, &REGISTRY, "tallymark.registry")?.bind(py).getattr(intern!(py, "REGISTRY"))
+    static REGISTRY: Cached<PyModule> = Cached::new();
+    module(py, &REGISTRY, "tallymark.registry")?.getattr("REGISTRY")
 }
 
 /// Whether only legacy names are accepted.
 pub(crate) fn legacy_names(py: Python<'_>) -> PyResult<bool> {
-    static VALIDATION: Cached<PyModule> = PyOnceLock::new();
-    module(py, &VALIDATION, "tallymark.validation")?
-        .bind(py)
-        .getattr(intern!(py, "get_legacy_validation"))?
-        .call0()?
-        .is_truthy()
+    static VALIDATION: Cached<PyModule> = Cached::new();
+    module(py, &VALIDATION, "tallymark.validation")?.getattr("get_legacy_validation")?.call0()?.is_truthy()
 }
 
 /// Whether scrapes show `_created`.
 pub(crate) fn use_created(py: Python<'_>) -> PyResult<bool> {
-    static METRICS: Cached<PyModule> = PyOnceLock::new();
-    let flag = module(py, &METRICS, "tallymark.metrics")?.bind(py).getattr(intern!(py, "_use_created"))?.is_truthy()?;
+    static METRICS: Cached<PyModule> = Cached::new();
+    let flag = module(py, &METRICS, "tallymark.metrics")?.getattr("_use_created")?.is_truthy()?;
     note_use_created(flag);
     Ok(flag)
 }
@@ -64,8 +82,8 @@ macro_rules! classes {
         $(
             $(#[$doc])*
             pub(crate) fn $function(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-                static CLASS: Cached<PyType> = PyOnceLock::new();
-                CLASS.import(py, $module, $class)
+                static CLASS: Cached<PyType> = Cached::new();
+                CLASS.get_or(py, || Ok(PyModule::import(py, $module)?.getattr($class)?.cast_into()?))
             }
         )*
     };

@@ -50,7 +50,9 @@ mod _tallymark {
     use super::value::LocalValue;
 
     #[pymodule_init]
-    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // Made now: a class that is made at its first use can be found half made, for ever, by a forked child.
+        module.py().get_type::<super::server::Question>();
         log::install();
         Ok(())
     }

@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::{PyKeyError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use tallymark::model::encode::{Coding, Format, openmetrics, text};
@@ -63,7 +62,7 @@ impl RegistryCore {
                     plan.steps.push(Step::Read(Arc::clone(declared)));
                 }
                 Some(_) => {}
-                None => plan.steps.push(Step::Call(collector.object.getattr(py, intern!(py, "collect"))?)),
+                None => plan.steps.push(Step::Call(collector.object.getattr(py, "collect")?)),
             }
         }
         Ok(plan)

@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use tallymark::fork;
 use tallymark::model::Snapshot;
 use tallymark_transport::serve::SourceError;
 use tallymark_transport::{Options, Server as Native, Source};
 
+use crate::late::Cached;
 use crate::registry::RegistryCore;
 use crate::scrape::{Givers, Parts, Plan};
 use crate::{error, log};
@@ -239,17 +239,13 @@ fn ask(core: &RegistryCore, names: Option<HashSet<String>>) -> Result<Parts, Sou
 
 /// The function of `ask.py` that takes a question.
 fn start_asking(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static START: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let start = START.get_or_try_init(py, || -> PyResult<_> {
-        let module = PyModule::from_code(py, ASK, c"tallymark/ask.py", c"tallymark._ask")?;
-        Ok(module.getattr("start")?.unbind())
-    })?;
-    Ok(start.bind(py))
+    static START: Cached<PyAny> = Cached::new();
+    START.get_or(py, || PyModule::from_code(py, ASK, c"tallymark/ask.py", c"tallymark._ask")?.getattr("start"))
 }
 
 /// What a scrape has to ask Python, and where the answer goes.
 #[pyclass(frozen)]
-struct Question {
+pub(crate) struct Question {
     plan: Plan,
     answer: SyncSender<Result<Parts, SourceError>>,
 }

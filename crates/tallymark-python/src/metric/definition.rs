@@ -7,9 +7,9 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use pyo3::Borrowed;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use pyo3::{Borrowed, intern};
 use tallymark::model::{Family, FamilyBuilder, Kind};
 
 use super::{Declared, Metric, MetricWrapperBase, State, overrides};
@@ -103,7 +103,7 @@ impl<'py> Definition<'_, 'py> {
         let has_overrides = arguments.overrides;
         let state = base.get().set_state(State::new(declared, Arc::new(arguments), labels))?;
         if has_overrides && !is_parent {
-            base.call_method0(intern!(py, "_metric_init"))?;
+            base.call_method0("_metric_init")?;
         }
         if !is_child {
             register(base, self.registry)?;
@@ -124,7 +124,7 @@ fn register(metric: &Bound<'_, MetricWrapperBase>, registry: RegistryArgument<'_
         RegistryArgument::Given(registry) => registry,
     };
     if registry.is_truthy()? {
-        registry.call_method1(intern!(py, "register"), (metric,))?;
+        registry.call_method1("register", (metric,))?;
     }
     Ok(())
 }
@@ -163,12 +163,12 @@ pub(crate) fn adopt(
     let arguments = &state.arguments;
     let definition = state.declared.family.definition();
     let kwargs = arguments.kwargs.bind(py).copy()?;
-    kwargs.set_item(intern!(py, "documentation"), definition.help())?;
-    kwargs.set_item(intern!(py, "labelnames"), arguments.label_names.bind(py))?;
-    kwargs.set_item(intern!(py, "namespace"), &*arguments.namespace)?;
-    kwargs.set_item(intern!(py, "subsystem"), &*arguments.subsystem)?;
-    kwargs.set_item(intern!(py, "unit"), definition.unit())?;
-    kwargs.set_item(intern!(py, "_labelvalues"), PyTuple::new(py, values)?)?;
+    kwargs.set_item("documentation", definition.help())?;
+    kwargs.set_item("labelnames", arguments.label_names.bind(py))?;
+    kwargs.set_item("namespace", &*arguments.namespace)?;
+    kwargs.set_item("subsystem", &*arguments.subsystem)?;
+    kwargs.set_item("unit", definition.unit())?;
+    kwargs.set_item("_labelvalues", PyTuple::new(py, values)?)?;
 
     let values = values.iter().map(|value| (*value).to_owned()).collect();
     let adoption = Adoption { declared: Arc::clone(&state.declared), values };

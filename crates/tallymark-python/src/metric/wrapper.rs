@@ -6,7 +6,6 @@
 use std::sync::OnceLock;
 
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
@@ -248,8 +247,8 @@ impl MetricWrapperBase {
             return PyList::new(py, [convert::to_metric(py, &state.snapshot(py)?)?]);
         }
         let metric = convert::describe(py, state.declared.family.definition())?;
-        let add = metric.getattr(intern!(py, "add_sample"))?;
-        for sample in slf.call_method0(intern!(py, "_samples"))?.try_iter()? {
+        let add = metric.getattr("add_sample")?;
+        for sample in slf.call_method0("_samples")?.try_iter()? {
             let mut fields: Vec<Bound<'py, PyAny>> = sample?.try_iter()?.collect::<PyResult<_>>()?;
             let Some(suffix) = fields.first_mut() else { continue };
             let name = format!("{}{}", state.declared.family.definition().name(), suffix.extract::<String>()?);
@@ -265,7 +264,7 @@ impl MetricWrapperBase {
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let class = slf.get_type();
-        let module = class.getattr(intern!(slf.py(), "__module__"))?;
+        let module = class.getattr("__module__")?;
         let name = match slf.get().state.get() {
             Some(state) => state.declared.family.definition().name().to_owned(),
             None => "not there yet".to_owned(),
@@ -352,10 +351,9 @@ impl MetricWrapperBase {
 
     /// Give the samples with their suffixes for names: those of the children, or the metric's own.
     fn _samples<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
         match slf.get().state()?.children() {
-            Some(_) => slf.call_method0(intern!(py, "_multi_samples")),
-            None => slf.call_method0(intern!(py, "_child_samples")),
+            Some(_) => slf.call_method0("_multi_samples"),
+            None => slf.call_method0("_child_samples"),
         }
     }
 
@@ -366,16 +364,16 @@ impl MetricWrapperBase {
         let names = state.declared.family.definition().label_names();
         let samples = PyList::empty(py);
         for child in children.list(py, &state.declared.family) {
-            for sample in child.bind(py).call_method0(intern!(py, "_samples"))?.try_iter()? {
+            for sample in child.bind(py).call_method0("_samples")?.try_iter()? {
                 let sample = sample?;
                 let labels = PyDict::new(py);
                 for (name, value) in names.iter().zip(child.get().state()?.label_values()) {
                     labels.set_item(&**name, &**value)?;
                 }
-                labels.update(sample.getattr(intern!(py, "labels"))?.cast()?)?;
+                labels.update(sample.getattr("labels")?.cast()?)?;
                 let replaced = PyDict::new(py);
-                replaced.set_item(intern!(py, "labels"), labels)?;
-                samples.append(sample.call_method(intern!(py, "_replace"), (), Some(&replaced))?)?;
+                replaced.set_item("labels", labels)?;
+                samples.append(sample.call_method("_replace", (), Some(&replaced))?)?;
             }
         }
         Ok(samples)
