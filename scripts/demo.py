@@ -436,8 +436,11 @@ def check_prometheus(totals: Series, port: int) -> bool:
     """Waits until Prometheus has seen the totals, and compares."""
     families = {"shop_views_total": VIEWS.values(), "shop_purchases_total": PURCHASES.values()}
     expected = {
-        **{f"sum({name})": sum(totals[one] for one in group) for name, group in families.items()},
-        JOBS_DONE: totals[JOBS_DONE],
+        **{
+            f"sum({name})": sum(totals.get(one, 0) for one in group)
+            for name, group in families.items()
+        },
+        JOBS_DONE: totals.get(JOBS_DONE, 0),
     }
     deadline = time.monotonic() + 30
     while True:

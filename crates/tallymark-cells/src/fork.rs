@@ -6,10 +6,10 @@
 //! that can call back into the application runs under it.
 
 use std::fs::File;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::os::fd::AsRawFd;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 static GENERATION: AtomicU32 = AtomicU32::new(1);
@@ -47,6 +47,51 @@ pub struct Gate(());
 impl Drop for Gate {
     fn drop(&mut self) {
         GATE.store(false, Ordering::Release);
+    }
+}
+
+/// A mutex that a forked child never finds locked: it is held together with the gate only.
+///
+/// Whoever holds it must not need the gate again.
+pub struct Gated<T>(Mutex<T>);
+
+impl<T> Gated<T> {
+    /// A mutex around `value`.
+    pub const fn new(value: T) -> Gated<T> {
+        Gated(Mutex::new(value))
+    }
+
+    /// Takes the gate and the mutex.
+    pub fn lock(&self) -> Held<'_, T> {
+        let gate = gate();
+        Held { value: self.0.lock().unwrap_or_else(PoisonError::into_inner), _gate: gate }
+    }
+}
+
+impl<T: Default> Default for Gated<T> {
+    fn default() -> Gated<T> {
+        Gated::new(T::default())
+    }
+}
+
+/// A [`Gated`] mutex, held.
+pub struct Held<'a, T> {
+    // In this order they are given back.
+    value: MutexGuard<'a, T>,
+    _gate: Gate,
+}
+
+impl<T> Deref for Held<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for Held<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
     }
 }
 

@@ -5,11 +5,12 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
+use tallymark::fork::Gated;
 use tallymark::model::encode::{Coding, Format, openmetrics, text};
 use tallymark::model::{Escaping, Snapshot, number};
 use tallymark_transport::{Exposition, ServeError};
@@ -22,8 +23,8 @@ use crate::{convert, error, late, store};
 #[pyclass(frozen, module = "tallymark._tallymark")]
 #[derive(Default)]
 pub(crate) struct RegistryCore {
-    collectors: Mutex<Vec<Arc<Collector>>>,
-    shown: Mutex<Shown>,
+    collectors: Gated<Vec<Arc<Collector>>>,
+    shown: Gated<Shown>,
     /// The last body's memory: a large one that is asked for anew at every scrape costs more than writing it.
     body: Mutex<Vec<u8>>,
 }
@@ -38,13 +39,9 @@ struct Collector {
 }
 
 impl RegistryCore {
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Collector>>> {
-        self.collectors.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether a scrape has to ask Python for anything.
     pub(crate) fn needs_python(&self) -> bool {
-        self.lock().iter().any(|collector| match &collector.declared {
+        self.collectors.lock().iter().any(|collector| match &collector.declared {
             Some(declared) => declared.has_functions.load(Ordering::Relaxed),
             None => true,
         })
@@ -54,7 +51,7 @@ impl RegistryCore {
     pub(crate) fn plan(&self, py: Python<'_>, names: Option<HashSet<String>>) -> PyResult<Plan> {
         let asked = Asked { names, shown: self.shown() };
         let mut plan = Plan { steps: Vec::new(), functions: Vec::new(), asked };
-        let collectors = self.lock().clone();
+        let collectors = self.collectors.lock().clone();
         for collector in collectors {
             match &collector.declared {
                 Some(declared) if plan.asked.may_have(declared) => {
@@ -71,7 +68,7 @@ impl RegistryCore {
     /// The first half of a scrape where Python has nothing to say.
     pub(crate) fn without_python(&self, names: Option<HashSet<String>>) -> Parts {
         let asked = Asked { names, shown: self.shown() };
-        let collectors = self.lock().clone();
+        let collectors = self.collectors.lock().clone();
         let declared = collectors.iter().filter_map(|collector| collector.declared.as_ref());
         let parts =
             declared.filter(|declared| asked.may_have(declared)).map(|it| Part::Native(Arc::clone(it))).collect();
@@ -90,7 +87,7 @@ impl RegistryCore {
     }
 
     fn shown(&self) -> Shown {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.shown.lock()
     }
 }
 
@@ -116,7 +113,7 @@ impl RegistryCore {
             let is_whole = state.label_values().is_empty() && !state.arguments.overrides;
             is_whole.then(|| Arc::clone(&state.declared))
         });
-        self.lock().push(Arc::new(Collector { object: collector.clone().unbind(), declared }));
+        self.collectors.lock().push(Arc::new(Collector { object: collector.clone().unbind(), declared }));
     }
 
     /// Remove a collector.
@@ -125,7 +122,7 @@ impl RegistryCore {
     ///     KeyError: It was not added.
     fn remove(&self, collector: &Bound<'_, PyAny>) -> PyResult<()> {
         let gone = {
-            let mut collectors = self.lock();
+            let mut collectors = self.collectors.lock();
             let index = collectors.iter().position(|known| known.object.is(collector));
             index.map(|index| collectors.remove(index))
         };
@@ -137,7 +134,7 @@ impl RegistryCore {
 
     /// Give the collectors in their order.
     fn collectors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let collectors = self.lock().clone();
+        let collectors = self.collectors.lock().clone();
         PyList::new(py, collectors.iter().map(|collector| collector.object.bind(py)))
     }
 
@@ -156,7 +153,7 @@ impl RegistryCore {
             "all" => Shown::All,
             _ => return Err(PyValueError::new_err(format!("{what:?} cannot be shown; there are own, others and all"))),
         };
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+        *self.shown.lock() = shown;
         Ok(())
     }
 

@@ -6,9 +6,10 @@
 use std::collections::HashSet;
 use std::env;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use pyo3::prelude::*;
+use tallymark::fork::Gated;
 use tallymark::model::{Family, GaugeMode};
 use tallymark::{AnyFamily, FileStore, Options, Store};
 
@@ -26,12 +27,8 @@ struct Chosen {
     former: Vec<Store>,
 }
 
-static CHOSEN: Mutex<Option<Chosen>> = Mutex::new(None);
-static FAMILIES: Mutex<Vec<Weak<AnyFamily>>> = Mutex::new(Vec::new());
-
-fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+static CHOSEN: Gated<Option<Chosen>> = Gated::new(None);
+static FAMILIES: Gated<Vec<Weak<AnyFamily>>> = Gated::new(Vec::new());
 
 /// Move every metric of this process to the store at *url* and make it the one of later metrics.
 ///
@@ -47,7 +44,7 @@ fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
 pub(crate) fn use_store(py: Python<'_>, url: &str) -> PyResult<()> {
     let mut store = py.detach(|| Store::open(url)).map_err(error::core)?;
     {
-        let mut chosen = lock(&CHOSEN);
+        let mut chosen = CHOSEN.lock();
         let former = chosen.take().map(|chosen| chosen.former.into_iter().chain([chosen.store]).collect());
         *chosen = Some(Chosen { store: store.clone(), mode: GaugeMode::Auto, former: former.unwrap_or_default() });
     }
@@ -55,7 +52,7 @@ pub(crate) fn use_store(py: Python<'_>, url: &str) -> PyResult<()> {
         loop {
             live_families().iter().for_each(|family| family.use_store(store.clone()));
             // Of two threads that choose at once the later one wins for every family.
-            match lock(&CHOSEN).as_ref() {
+            match CHOSEN.lock().as_ref() {
                 Some(chosen) if !is_same(&chosen.store, &store) => store = chosen.store.clone(),
                 _ => break,
             }
@@ -76,7 +73,7 @@ pub(crate) fn store_url(py: Python<'_>) -> String {
 #[pyfunction]
 pub(crate) fn leave(py: Python<'_>) {
     server::stop_all(py);
-    let stores: Vec<Store> = match lock(&CHOSEN).as_ref() {
+    let stores: Vec<Store> = match CHOSEN.lock().as_ref() {
         Some(chosen) => chosen.former.iter().chain([&chosen.store]).cloned().collect(),
         None => Vec::new(),
     };
@@ -87,12 +84,12 @@ pub(crate) fn leave(py: Python<'_>) {
 
 /// The store of new metrics, if there has been a metric: what is known of it without asking Python.
 pub(crate) fn chosen() -> Option<Store> {
-    lock(&CHOSEN).as_ref().map(|chosen| chosen.store.clone())
+    CHOSEN.lock().as_ref().map(|chosen| chosen.store.clone())
 }
 
 /// The store of new metrics, and the mode of gauges that say none.
 pub(crate) fn default_store(py: Python<'_>) -> (Store, GaugeMode) {
-    if let Some(chosen) = lock(&CHOSEN).as_ref() {
+    if let Some(chosen) = CHOSEN.lock().as_ref() {
         return (chosen.store.clone(), chosen.mode);
     }
     // Opened without the lock, since opening may log; of two threads that come here the first one's store stays.
@@ -102,7 +99,7 @@ pub(crate) fn default_store(py: Python<'_>) -> (Store, GaugeMode) {
         Err((mode, trouble)) => (Chosen { store: Store::Memory, mode, former: Vec::new() }, Some(trouble)),
     };
     let (answer, is_first) = {
-        let mut known = lock(&CHOSEN);
+        let mut known = CHOSEN.lock();
         let is_first = known.is_none();
         let known = known.get_or_insert(chosen);
         ((known.store.clone(), known.mode), is_first)
@@ -141,7 +138,7 @@ pub(crate) fn family(py: Python<'_>, definition: Family) -> Arc<AnyFamily> {
     let (store, _) = default_store(py);
     let family = Arc::new(AnyFamily::new(definition, store.clone()));
     {
-        let mut families = lock(&FAMILIES);
+        let mut families = FAMILIES.lock();
         if families.len() == families.capacity() {
             families.retain(|family| family.strong_count() > 0);
         }
@@ -156,7 +153,7 @@ pub(crate) fn family(py: Python<'_>, definition: Family) -> Arc<AnyFamily> {
 }
 
 fn live_families() -> Vec<Arc<AnyFamily>> {
-    lock(&FAMILIES).iter().filter_map(Weak::upgrade).collect()
+    FAMILIES.lock().iter().filter_map(Weak::upgrade).collect()
 }
 
 /// The names of all families of this process.

@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use tallymark_cells::{Keep, Shape, fork};
 use tallymark_model::{GaugeMode, Kind, Labels};
 
@@ -18,12 +19,12 @@ use crate::{Error, clock};
 /// What the series of a family share.
 pub(crate) struct Shared {
     pub(crate) definition: Arc<tallymark_model::Family>,
-    store: Mutex<Store>,
+    store: ArcSwap<Store>,
 }
 
 impl Shared {
     pub(crate) fn store(&self) -> Store {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        Store::clone(&self.store.load())
     }
 
     pub(crate) fn shape(&self) -> Shape {
@@ -58,7 +59,7 @@ impl AnyFamily {
     /// A family that counts into `store`. Registering it anywhere is the caller's business.
     pub fn new(definition: tallymark_model::Family, store: Store) -> AnyFamily {
         AnyFamily {
-            shared: Arc::new(Shared { definition: Arc::new(definition), store: Mutex::new(store) }),
+            shared: Arc::new(Shared { definition: Arc::new(definition), store: ArcSwap::from_pointee(store) }),
             series: papaya::HashMap::default(),
             order: Mutex::default(),
         }
@@ -137,7 +138,7 @@ impl AnyFamily {
     /// Moves the family to another store; what was counted so far on this process's heap is carried over.
     pub fn use_store(&self, store: Store) {
         let _gate = fork::gate();
-        *self.shared.store.lock().unwrap_or_else(PoisonError::into_inner) = store;
+        self.shared.store.store(Arc::new(store));
         for series in self.lock_order().iter() {
             series.attach_gated();
         }
