@@ -237,7 +237,8 @@ def test_a_forked_child_has_no_server(core, start):
 def test_the_child_does_not_keep_the_port():
     result = run(
         """
-        import os, signal, socket
+        import os, signal, socket, warnings
+        warnings.simplefilter("ignore")
         server = serve(0, "127.0.0.1", RegistryCore())
         child = os.fork()
         if child == 0:

@@ -103,6 +103,7 @@ pub(crate) fn serve(
     // Asked once, so that scrapes without Python know.
     crate::late::use_created(py)?;
     crate::store::default_store(py);
+    asker(py)?.call_method0("prepare")?;
     let source = Arc::new(RegistrySource { core });
     let addr = if addr.is_empty() { "0.0.0.0" } else { addr };
     let options = Options { reuse_port, ..Options::default() };
@@ -223,7 +224,7 @@ fn ask(core: &RegistryCore, names: Option<HashSet<String>>) -> Result<Parts, Sou
         let _asking = Asking::begin()?;
         let started = Python::try_attach(|py| -> PyResult<()> {
             let plan = core.plan(py, names)?;
-            start_asking(py)?.call1((Question { plan, answer },))?;
+            asker(py)?.call_method1("start", (Question { plan, answer },))?;
             Ok(())
         });
         started.ok_or(ENDING)?.map_err(|error| error.to_string())?;
@@ -237,10 +238,10 @@ fn ask(core: &RegistryCore, names: Option<HashSet<String>>) -> Result<Parts, Sou
     }
 }
 
-/// The function of `ask.py` that takes a question.
-fn start_asking(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static START: Cached<PyAny> = Cached::new();
-    START.get_or(py, || PyModule::from_code(py, ASK, c"tallymark/ask.py", c"tallymark._ask")?.getattr("start"))
+/// The module `ask.py`.
+fn asker(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+    static MODULE: Cached<PyModule> = Cached::new();
+    MODULE.get_or(py, || PyModule::from_code(py, ASK, c"tallymark/ask.py", c"tallymark._ask"))
 }
 
 /// What a scrape has to ask Python, and where the answer goes.
