@@ -159,9 +159,11 @@ impl StoreFamily {
             }
             None => self.variants.push((Arc::clone(definition), Vec::new())),
         }
-        for (variant, _) in &mut self.variants {
+        for (variant, series) in &mut self.variants {
             if variant.bounds() != bounds {
-                *variant = Arc::new(variant.with_bounds(&bounds));
+                let narrowed = Arc::new(variant.with_bounds(&bounds));
+                *series = series.drain(..).map(|one| onto(&narrowed, variant, one)).collect();
+                *variant = narrowed;
             }
         }
     }
@@ -412,4 +414,32 @@ pub(crate) fn own_metrics(status: &Status, unshared: usize) -> Vec<FamilySnapsho
             status.replaced,
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn histogram(bounds: &[f64], counts: &[u64]) -> (Arc<Family>, SeriesSnapshot) {
+        let family = Family::builder(Kind::Histogram, "seconds", "").bounds(bounds).build().unwrap();
+        let value = Value::Histogram { counts: counts.into(), sum: 1.0, exemplars: Vec::new() };
+        let labels = Arc::new(family.labels::<&str>(&[]).unwrap());
+        (Arc::new(family), SeriesSnapshot { labels, pid: None, value, created: None })
+    }
+
+    #[test]
+    fn a_heap_with_other_buckets_than_the_store_narrows_both() {
+        let (stored, in_store) = histogram(&[0.5, 1.0, 2.0], &[1, 1, 1, 1]);
+        let (local, on_heap) = histogram(&[1.0, 4.0], &[2, 1, 1]);
+        let mut family = StoreFamily { ordinal: 0, variants: Vec::new(), has_twins: false };
+        family.admit(&stored);
+        family.take(&stored, vec![in_store]);
+        family.add_local(FamilySnapshot { family: local, body: Body::Series(vec![on_heap]) });
+
+        let snapshot = family.into_snapshot();
+        let Body::Series(series) = &snapshot.body else { panic!("series") };
+        let expected = Value::Histogram { counts: [4, 4].into(), sum: 2.0, exemplars: Vec::new() };
+        assert_eq!(snapshot.family.bounds(), [1.0, f64::INFINITY]);
+        assert_eq!(series.iter().map(|one| &one.value).collect::<Vec<_>>(), [&expected]);
+    }
 }
