@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tallymark_cells::{Attachment, file, fork};
+use tallymark_cells::fork::{self, Gated};
+use tallymark_cells::{Attachment, file};
 use tallymark_model::{FamilySnapshot, Labels};
 
 use crate::family::Shared;
@@ -18,7 +19,7 @@ use crate::{Error, record};
 /// A file of words, shared by every process of the host that opens it.
 pub struct FileStore {
     file: file::Store,
-    known: Mutex<(u32, Arc<Mutex<merge::Known>>)>,
+    known: Gated<(u32, Arc<Mutex<merge::Known>>)>,
 }
 
 impl FileStore {
@@ -27,7 +28,7 @@ impl FileStore {
     /// # Errors
     /// [`Error::File`], naming the path, what was found and what to do; the file is left untouched then.
     pub fn open(path: &Path, options: file::Options) -> Result<FileStore, Error> {
-        Ok(FileStore { file: file::Store::open(path, options)?, known: Mutex::new((0, Arc::default())) })
+        Ok(FileStore { file: file::Store::open(path, options)?, known: Gated::default() })
     }
 
     /// Where the file is.
@@ -75,8 +76,7 @@ impl FileStore {
     pub(crate) fn read(&self) -> HashMap<String, StoreFamily> {
         let known = {
             // A child starts with an empty table: a thread of its parent may have been filling the old one.
-            let _gate = fork::gate();
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.known.lock();
             if known.0 != fork::generation() {
                 *known = (fork::generation(), Arc::default());
             }
