@@ -13,7 +13,7 @@ pub(crate) fn refused(error: impl ToString) -> PyErr {
 /// What an error of the core raises: `ValueError` for what was asked, `OSError` for files.
 pub(crate) fn core(error: Error) -> PyErr {
     match error {
-        Error::File(_) | Error::NoDirectory(_) => PyOSError::new_err(error.to_string()),
+        Error::File(_) | Error::NoDirectory { .. } => PyOSError::new_err(error.to_string()),
         _ => refused(error),
     }
 }

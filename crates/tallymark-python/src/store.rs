@@ -5,13 +5,12 @@
 
 use std::collections::HashSet;
 use std::env;
-use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use pyo3::prelude::*;
 use tallymark::fork::Gated;
 use tallymark::model::{Family, GaugeMode};
-use tallymark::{AnyFamily, FileStore, Options, Store};
+use tallymark::{AnyFamily, Store};
 
 use crate::{error, log, server};
 
@@ -112,24 +111,15 @@ pub(crate) fn default_store(py: Python<'_>) -> (Store, GaugeMode) {
 }
 
 fn from_environment() -> Result<Chosen, (GaugeMode, String)> {
-    let chosen = |store, mode| Chosen { store, mode, former: Vec::new() };
-    let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    if let Some(url) = set("TALLYMARK_STORE") {
-        return match Store::open(&url) {
-            Ok(store) => Ok(chosen(store, GaugeMode::Auto)),
-            Err(error) => Err((GaugeMode::Auto, error.to_string())),
-        };
-    }
-    let Some((variable, directory)) = MULTIPROCESS.into_iter().find_map(|name| Some((name, set(name)?))) else {
-        return Ok(chosen(Store::Memory, GaugeMode::Auto));
+    let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    // As the official client documents, where its variable chooses the store.
+    let mode = match !is_set("TALLYMARK_STORE") && MULTIPROCESS.into_iter().any(is_set) {
+        true => GaugeMode::All,
+        false => GaugeMode::Auto,
     };
-    if !Path::new(&directory).is_dir() {
-        return Err((GaugeMode::All, format!("{directory}: not a directory; create it, or unset {variable}")));
-    }
-    // Not by URL: the directory may have a question mark in its name.
-    match FileStore::open(&Path::new(&directory).join("metrics.tally"), Options::default()) {
-        Ok(store) => Ok(chosen(Store::File(Arc::new(store)), GaugeMode::All)),
-        Err(error) => Err((GaugeMode::All, error.to_string())),
+    match Store::from_env() {
+        Ok(store) => Ok(Chosen { store, mode, former: Vec::new() }),
+        Err(error) => Err((mode, error.to_string())),
     }
 }
 

@@ -24,6 +24,11 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] tallymark_cells::file::OpenError),
     /// The directory that environment variables chose is not there.
-    #[error("{}: not a directory that can be used; create it, or unset PROMETHEUS_MULTIPROC_DIR", .0.display())]
-    NoDirectory(PathBuf),
+    #[error("{}: not a directory; create it, or unset {variable}", directory.display())]
+    NoDirectory {
+        /// What should be one.
+        directory: PathBuf,
+        /// The variable that names it.
+        variable: &'static str,
+    },
 }

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, thread};
 
-use tallymark::{Counter, Family, Gauge, Histogram, Registry};
+use tallymark::{Counter, Family, Gauge, Histogram, Registry, Store};
 use tallymark_transport::Exposition;
 use tiny_http::{Header, Method, Request, Response, Server};
 
@@ -40,9 +40,9 @@ struct Shop {
 }
 
 impl Shop {
-    /// Opens the store and defines the metrics. Every process of the store does so; the same name is the same metric.
-    fn open(store: &str) -> Result<Shop, tallymark::Error> {
-        let registry = Registry::open(store)?;
+    /// Defines the metrics. Every process of the store does so; the same name is the same metric.
+    fn open(store: Store) -> Result<Shop, tallymark::Error> {
+        let registry = Registry::with_store(store);
 
         // A counter's samples end in `_total`, whether its name does or not.
         let tickets = registry.counter("tickets", "Tickets sold.").label_names(["event"]).register()?;
@@ -55,8 +55,7 @@ impl Shop {
         let checkout_seconds = registry
             .histogram("ticket_checkout_seconds", "Time from asking for a ticket to having paid for it.")
             .bounds(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1])
-            .register()?
-            .with::<&str>(&[])?;
+            .register_one()?;
 
         // A gauge that only goes up and down is the sum over the processes that live.
         let in_progress = registry.gauge("tickets_in_progress", "Tickets being sold at this moment.").register_one()?;
@@ -139,11 +138,7 @@ fn port(arguments: &[String]) -> Result<u16, Box<dyn Error>> {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let port = port(&env::args().skip(1).collect::<Vec<_>>())?;
-    let store = match env::var("TALLYMARK_STORE") {
-        Err(env::VarError::NotPresent) => "memory:".to_owned(),
-        store => store?,
-    };
-    let shop = Shop::open(&store)?;
+    let shop = Shop::open(Store::from_env()?)?;
     let server = Server::http(("127.0.0.1", port)).map_err(|error| format!("cannot listen on port {port}: {error}"))?;
     println!("http://{}", server.server_addr());
     thread::scope(|scope| {

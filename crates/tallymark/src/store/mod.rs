@@ -13,6 +13,9 @@ pub use tallymark_cells::file::Options;
 
 use crate::Error;
 
+/// The variables that the official Python client reads, the current one first.
+const MULTIPROCESS: [&str; 2] = ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"];
+
 /// A store, open. Cheap to clone.
 #[derive(Clone, Default)]
 pub enum Store {
@@ -60,10 +63,10 @@ impl Store {
         if let Some(url) = set("TALLYMARK_STORE") {
             return Store::open(&url.to_string_lossy());
         }
-        let directory = set("PROMETHEUS_MULTIPROC_DIR").or_else(|| set("prometheus_multiproc_dir"));
-        let Some(directory) = directory.map(PathBuf::from) else { return Ok(Store::Memory) };
+        let found = MULTIPROCESS.into_iter().find_map(|name| Some((name, PathBuf::from(set(name)?))));
+        let Some((variable, directory)) = found else { return Ok(Store::Memory) };
         if !directory.is_dir() {
-            return Err(Error::NoDirectory(directory));
+            return Err(Error::NoDirectory { directory, variable });
         }
         // Not by URL: the directory may have a question mark in its name.
         Ok(Store::File(Arc::new(FileStore::open(&directory.join("metrics.tally"), Options::default())?)))
