@@ -27,8 +27,8 @@ def get(address: str | tuple[str, int], path: str = "/") -> str:
     received = b""
     with socket.socket(family) as connection:
         connection.settimeout(30)
-        connection.connect(address)
         try:
+            connection.connect(address)
             connection.sendall(
                 f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode()
             )
