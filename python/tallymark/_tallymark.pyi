@@ -1,6 +1,7 @@
 """What the native module has; import its classes from where they belong, such as ``metrics``."""
 
 from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
 from typing import Any, ClassVar, Literal, SupportsFloat, SupportsIndex, TypeAlias, final
 
 from typing_extensions import Self, disjoint_base
@@ -16,14 +17,16 @@ __all__ = [
     "Gauge",
     "Histogram",
     "Info",
-    "LocalValue",
     "MetricWrapperBase",
     "RegistryCore",
     "Server",
+    "SharedDirectory",
     "Summary",
     "choose_coding",
     "choose_format",
+    "end_identity",
     "float_to_go_string",
+    "forget_identities",
     "leave",
     "render_collectors",
     "serve",
@@ -71,8 +74,8 @@ class MetricWrapperBase:
     def _labelvalues(self) -> tuple[str, ...]: ...
     @property
     def _kwargs(self) -> dict[str, Any]: ...
-    @property
-    def _metrics(self) -> dict[tuple[str, ...], Self]: ...
+    _metrics: Any
+    _lock: Any
     def __init__(self, *_args: object, **_kwargs: object) -> None: ...
     def labels(self, *labelvalues: object, **labelkwargs: object) -> Self: ...
     def remove(self, *labelvalues: object) -> None: ...
@@ -80,6 +83,10 @@ class MetricWrapperBase:
     def clear(self) -> None: ...
     def describe(self) -> list[Metric]: ...
     def collect(self) -> list[Metric]: ...
+    def _children(self) -> list[Self]: ...
+    def _local(self, part: str, bucket: int = 0) -> float: ...
+    def _count_by_objects(self) -> None: ...
+    def _counts_by_objects(self) -> bool: ...
     def _is_observable(self) -> bool: ...
     def _is_parent(self) -> bool: ...
     def _raise_if_not_observable(self) -> None: ...
@@ -92,10 +99,8 @@ class MetricWrapperBase:
 class Counter(MetricWrapperBase):
     """A total that only grows: requests answered, bytes sent."""
 
-    @property
-    def _value(self) -> LocalValue: ...
-    @property
-    def _created(self) -> float: ...
+    _value: Any
+    _created: Any
     def __init__(
         self,
         name: str,
@@ -117,8 +122,7 @@ class Counter(MetricWrapperBase):
 class Gauge(MetricWrapperBase):
     """A value that goes up and down: a queue's length, requests in progress."""
 
-    @property
-    def _value(self) -> LocalValue: ...
+    _value: Any
     @property
     def _multiprocess_mode(self) -> _Mode: ...
     @property
@@ -147,12 +151,9 @@ class Gauge(MetricWrapperBase):
 class Summary(MetricWrapperBase):
     """Observations, counted and summed: sizes, durations whose mean is enough."""
 
-    @property
-    def _count(self) -> LocalValue: ...
-    @property
-    def _sum(self) -> LocalValue: ...
-    @property
-    def _created(self) -> float: ...
+    _count: Any
+    _sum: Any
+    _created: Any
     def __init__(
         self,
         name: str,
@@ -174,12 +175,9 @@ class Histogram(MetricWrapperBase):
     DEFAULT_BUCKETS: ClassVar[tuple[float, ...]]
     @property
     def _upper_bounds(self) -> list[float]: ...
-    @property
-    def _buckets(self) -> list[LocalValue]: ...
-    @property
-    def _sum(self) -> LocalValue: ...
-    @property
-    def _created(self) -> float: ...
+    _buckets: Any
+    _sum: Any
+    _created: Any
     def __init__(
         self,
         name: str,
@@ -199,6 +197,7 @@ class Histogram(MetricWrapperBase):
 class Info(MetricWrapperBase):
     """Facts about the thing measured, as labels: a version, a build host."""
 
+    _value: Any
     def __init__(
         self,
         name: str,
@@ -216,6 +215,7 @@ class Info(MetricWrapperBase):
 class Enum(MetricWrapperBase):
     """Which of a set of states holds; the first one at the start."""
 
+    _value: Any
     @property
     def _states(self) -> list[str]: ...
     def __init__(
@@ -233,12 +233,6 @@ class Enum(MetricWrapperBase):
     def state(self, state: str) -> None: ...
 
 @final
-class LocalValue:
-    """One number of a metric, as this process has counted it."""
-
-    def get(self) -> float: ...
-
-@final
 class RegistryCore:
     """The collectors of a registry in their order, and how they are rendered."""
 
@@ -246,7 +240,7 @@ class RegistryCore:
     def add(self, collector: Collector) -> None: ...
     def remove(self, collector: Collector) -> None: ...
     def collectors(self) -> list[Collector]: ...
-    def show(self, what: Literal["own", "others", "all"]) -> None: ...
+    def show(self, others: bool = False, directory: SharedDirectory | None = None) -> None: ...
     def collect(self) -> list[Metric]: ...
     def render(
         self,
@@ -265,6 +259,12 @@ class RegistryCore:
         escaping: str = "underscores",
         names: Iterable[str] | None = None,
     ) -> bytes: ...
+
+@final
+class SharedDirectory:
+    """A directory that processes share, and its store once there is one."""
+
+    def __new__(cls, path: str | PathLike[str], named_first: bool) -> Self: ...
 
 @final
 class Server:
@@ -295,3 +295,5 @@ def set_use_created(flag: bool) -> None: ...
 def use_store(url: str) -> None: ...
 def store_url() -> str: ...
 def leave() -> None: ...
+def end_identity(identity: str) -> None: ...
+def forget_identities() -> None: ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from . import _tallymark
+from . import _internals, _tallymark, values
 from ._tallymark import Counter, Enum, Gauge, Histogram, Info, MetricWrapperBase, Summary
 from .context_managers import ExceptionCounter, InprogressTracker, Timer
 from .metrics_core import Metric
@@ -43,7 +43,10 @@ __all__ = (
     "disable_created_metrics",
     "enable_created_metrics",
     "floatToGoString",
+    "values",
 )
+
+_internals.attach()
 
 
 def _get_use_created() -> bool:

@@ -14,7 +14,6 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import (
     Any,
-    Literal,
     NamedTuple,
     Protocol,
     runtime_checkable,
@@ -291,11 +290,8 @@ class RestrictedRegistry:
             for collector in registry._core.collectors():
                 if id(collector) in owners or id(collector) in nameless:
                     core.add(collector)
-            core.show(registry._names.shown)
+            registry._names.show_in(core)
         return _Scrape(core, sorted(self._name_set))
-
-
-_Shown = Literal["own", "others", "all"]
 
 
 class _Scrape(NamedTuple):
@@ -321,7 +317,9 @@ def _scrape_of(registry: Collector) -> _Scrape | None:
 
 
 class _WholeStore:
-    """A collector that stands for all families of the shared store, whoever declared them."""
+    """A collector that stands for all families of a directory's store, whoever declared them."""
+
+    _directory: _tallymark.SharedDirectory
 
 
 class _TargetInfo:
@@ -342,30 +340,30 @@ class _CollectorNames(dict[Collector, list[str]]):
     def __init__(self, core: _tallymark.RegistryCore) -> None:
         super().__init__()
         self._core = core
-        self._shown: _Shown = "own"
+        self._others = False
 
-    @property
-    def shown(self) -> _Shown:
-        """What a scrape shows of a shared store beside the collectors."""
-        return "all" if any(isinstance(it, _WholeStore) for it in self) else self._shown
+    def show_others(self) -> None:
+        """Show families that only other processes declare, too."""
+        self._others = True
+        self.show_in(self._core)
 
-    def show(self, what: _Shown) -> None:
-        """Choose what a scrape shows beside them; see `RegistryCore.show`."""
-        self._shown = what
-        self._core.show(self.shown)
+    def show_in(self, core: _tallymark.RegistryCore) -> None:
+        """Tell a native registry what to show of a shared store beside the collectors."""
+        stores = [it._directory for it in self if isinstance(it, _WholeStore)]
+        core.show(self._others, stores[0] if stores else None)
 
     def __setitem__(self, collector: Collector, names: list[str]) -> None:
         is_new = collector not in self
         super().__setitem__(collector, names)
         if isinstance(collector, _WholeStore):
-            self._core.show(self.shown)
+            self.show_in(self._core)
         elif is_new:
             self._core.add(collector)
 
     def __delitem__(self, collector: Collector) -> None:
         super().__delitem__(collector)
         if isinstance(collector, _WholeStore):
-            self._core.show(self.shown)
+            self.show_in(self._core)
         else:
             self._core.remove(collector)
 
@@ -449,4 +447,4 @@ The registry that metrics join unless they are told otherwise.
 With a shared store it also shows the families that only other processes declare.
 """
 
-REGISTRY._names.show("others")
+REGISTRY._names.show_others()

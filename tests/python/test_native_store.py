@@ -144,11 +144,13 @@ def test_undeclared_families_are_shown_where_they_are_asked_for(path):
 
     output = run(
         """
+        import os
         mine = CollectorRegistry()
         Counter("mine", "M.", registry=mine)
         hidden = Counter("hidden", "H.", registry=None)
-        for what in ("own", "others", "all"):
-            mine._core.show(what)
+        directory = SharedDirectory(os.path.dirname(store_url()[5:]), False)
+        for what in ({}, {"others": True}, {"directory": directory}):
+            mine._core.show(**what)
             names = [family.name for family in mine._core.collect()]
             print([name for name in names if not name.startswith("tallymark")])
         print(b"tallymark_live_processes 1.0" in mine._core.render_text())
@@ -169,7 +171,7 @@ def test_a_refused_duplicate_leaves_no_series_in_the_store(path):
         except ValueError:
             pass
         everything = RegistryCore()
-        everything.show("others")
+        everything.show(others=True)
         print(b"c_total" in everything.render_text())
         print(len([s for s in first.collect()[0].samples if s.name == "c_total"]))
         """,

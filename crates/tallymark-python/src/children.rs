@@ -5,12 +5,14 @@
 //! the same text as long as it is there. Neither table's lock is held while Python runs: what Python makes is made first and
 //! dropped last.
 
+use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use pyo3::Borrowed;
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use smallvec::SmallVec;
@@ -118,7 +120,7 @@ impl Children {
         let py = parent.py();
         loop {
             let child = match state.arguments.is_plain {
-                true => new_child(py, state, state.make_series(py, values)?)?,
+                true => new_child(py, state, values)?,
                 false => adopt(parent, state, values)?,
             };
             let mut tables = self.lock();
@@ -176,12 +178,20 @@ impl Children {
         };
     }
 
-    /// The children in order of creation.
+    /// The children in order of creation; those without a series in the family come last, by their label values.
     pub(crate) fn list(&self, py: Python<'_>, family: &AnyFamily) -> Vec<Child> {
         let series = family.list();
         let tables = self.lock();
         let find = |values: &[Box<str>]| tables.by_value(py, self.hash(values), values);
-        series.iter().filter_map(|series| find(series.labels().values())).collect()
+        let mut children: Vec<Child> = series.iter().filter_map(|series| find(series.labels().values())).collect();
+        if children.len() < tables.by_value.len() {
+            let known: HashSet<*mut PyObject> = children.iter().map(Py::as_ptr).collect();
+            let rest = tables.by_value.iter().filter(|child| !known.contains(&child.as_ptr()));
+            let mut rest: Vec<Child> = rest.map(|child| child.clone_ref(py)).collect();
+            rest.sort_by(|one, other| values_of(one).cmp(values_of(other)));
+            children.extend(rest);
+        }
+        children
     }
 
     fn hash<S: AsRef<str>>(&self, values: &[S]) -> u64 {

@@ -59,6 +59,60 @@ pub(crate) fn legacy_names(py: Python<'_>) -> PyResult<bool> {
     module(py, &VALIDATION, "tallymark.validation")?.getattr("get_legacy_validation")?.call0()?.is_truthy()
 }
 
+/// How metrics that are made now count, as `tallymark.values.ValueClass` says.
+pub(crate) enum Counting<'py> {
+    /// In the store of new metrics.
+    Natively,
+    /// In this process's memory: somebody has chosen `MutexValue`.
+    InMemory,
+    /// As the process that this function says, each time.
+    As(Bound<'py, PyAny>),
+    /// By objects of a class that somebody has put there.
+    ByObjects,
+}
+
+impl Counting<'_> {
+    /// The function that says which process counts, if one does.
+    pub(crate) fn identify(&self) -> Option<Py<PyAny>> {
+        match self {
+            Counting::As(identify) => Some(identify.clone().unbind()),
+            _ => None,
+        }
+    }
+}
+
+/// How metrics that are made now count.
+pub(crate) fn counting(py: Python<'_>) -> PyResult<Counting<'_>> {
+    static VALUES: Cached<PyModule> = Cached::new();
+    let values = module(py, &VALUES, "tallymark.values")?;
+    let class = values.getattr("ValueClass")?;
+    if class.is(values.getattr("_first_value_class")?) {
+        return Ok(Counting::Natively);
+    }
+    if class.is(values.getattr("MutexValue")?) {
+        return Ok(Counting::InMemory);
+    }
+    // Of the class itself: a subclass does something else.
+    Ok(match class.getattr("__dict__")?.get_item("_process_identifier") {
+        Ok(identify) => Counting::As(identify.getattr("__func__")?),
+        Err(_) => Counting::ByObjects,
+    })
+}
+
+/// The function that says which process counts in children that are made now, if one does.
+pub(crate) fn identify(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    Ok(match counting(py)? {
+        Counting::As(identify) => Some(identify),
+        _ => None,
+    })
+}
+
+/// What is done to value objects, and what people look into metrics with.
+pub(crate) fn internals(py: Python<'_>) -> PyResult<&Bound<'_, PyModule>> {
+    static INTERNALS: Cached<PyModule> = Cached::new();
+    module(py, &INTERNALS, "tallymark._internals")
+}
+
 /// Whether scrapes show `_created`.
 pub(crate) fn use_created(py: Python<'_>) -> PyResult<bool> {
     static METRICS: Cached<PyModule> = Cached::new();

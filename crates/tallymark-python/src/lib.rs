@@ -23,11 +23,11 @@ mod error;
 mod late;
 mod log;
 mod metric;
+mod multiprocess;
 mod registry;
 mod scrape;
 mod server;
 mod store;
-mod value;
 
 #[pymodule(gil_used = false)]
 mod _tallymark {
@@ -39,15 +39,15 @@ mod _tallymark {
         summary::Summary,
     };
     #[pymodule_export]
+    use super::multiprocess::SharedDirectory;
+    #[pymodule_export]
     use super::registry::{
         RegistryCore, choose_coding, choose_format, float_to_go_string, render_collectors, set_use_created,
     };
     #[pymodule_export]
     use super::server::{Server, serve};
     #[pymodule_export]
-    use super::store::{leave, store_url, use_store};
-    #[pymodule_export]
-    use super::value::LocalValue;
+    use super::store::{end_identity, forget_identities, leave, store_url, use_store};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -16,6 +16,7 @@ use tallymark::model::{Escaping, Snapshot, number};
 use tallymark_transport::{Exposition, ServeError};
 
 use crate::metric::{Declared, MetricWrapperBase, float};
+use crate::multiprocess::SharedDirectory;
 use crate::scrape::{Asked, Givers, Part, Parts, Plan, Shown, Step};
 use crate::{convert, error, late, store};
 
@@ -72,7 +73,16 @@ impl RegistryCore {
         let declared = collectors.iter().filter_map(|collector| collector.declared.as_ref());
         let parts =
             declared.filter(|declared| asked.may_have(declared)).map(|it| Part::Native(Arc::clone(it))).collect();
-        Parts { parts, store: store::chosen(), with_created: late::last_use_created(), asked }
+        let store = match &asked.shown {
+            Shown::Own => None,
+            Shown::Others => store::chosen(),
+            // What cannot be read now is tried again at the next scrape.
+            Shown::Official(directory) => directory.store().unwrap_or_else(|error| {
+                ::log::error!("{error}");
+                None
+            }),
+        };
+        Parts { parts, store, with_created: late::last_use_created(), asked }
     }
 
     fn take_body(&self) -> Vec<u8> {
@@ -87,7 +97,7 @@ impl RegistryCore {
     }
 
     fn shown(&self) -> Shown {
-        *self.shown.lock()
+        self.shown.lock().clone()
     }
 }
 
@@ -141,20 +151,17 @@ impl RegistryCore {
     /// Say what is shown of a shared store beside the metrics of the collectors.
     ///
     /// Args:
-    ///     what: ``own`` for nothing; ``others`` for families that only other processes declare, and the store's own
-    ///         metrics; ``all`` for those, and what this process declares elsewhere. No family is shown twice.
+    ///     others: Whether to show the families that only other processes declare, and the store's own metrics.
     ///
-    /// Raises:
-    ///     ValueError: None of these.
-    fn show(&self, what: &str) -> PyResult<()> {
-        let shown = match what {
-            "own" => Shown::Own,
-            "others" => Shown::Others,
-            "all" => Shown::All,
-            _ => return Err(PyValueError::new_err(format!("{what:?} cannot be shown; there are own, others and all"))),
+    ///     directory: Show all that is in the store of this directory instead, as the official client's collector does.
+    ///         No family is shown twice.
+    #[pyo3(signature = (others=false, directory=None))]
+    fn show(&self, others: bool, directory: Option<&Bound<'_, SharedDirectory>>) {
+        *self.shown.lock() = match directory {
+            Some(directory) => Shown::Official(directory.get().clone()),
+            None if others => Shown::Others,
+            None => Shown::Own,
         };
-        *self.shown.lock() = shown;
-        Ok(())
     }
 
     /// Give all families as `Metric` objects.

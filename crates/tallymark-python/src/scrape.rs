@@ -14,7 +14,8 @@ use tallymark::model::{FamilySnapshot, Snapshot};
 use tallymark::{Gauge, Store, gather};
 
 use crate::metric::{Declared, float};
-use crate::{convert, late, store};
+use crate::multiprocess::{self, SharedDirectory};
+use crate::{convert, error, late, store};
 
 /// What the first half of a scrape has to ask, taken from the collectors at its beginning.
 pub(crate) struct Plan {
@@ -57,15 +58,15 @@ pub(crate) struct Asked {
 }
 
 /// What is shown of a shared store beside a registry's own metrics.
-#[derive(Clone, Copy, Default, PartialEq)]
+#[derive(Clone, Default)]
 pub(crate) enum Shown {
     /// Nothing.
     #[default]
     Own,
     /// What only other processes declare, and the store's metrics about itself.
     Others,
-    /// That, and what this process declares in other registries or in none.
-    All,
+    /// What any process has put into the store of a directory, as the official client's collector shows it.
+    Official(SharedDirectory),
 }
 
 impl Plan {
@@ -108,7 +109,11 @@ impl Plan {
                 }
             }
         }
-        let store = Some(store::default_store(py).0);
+        let store = match &self.asked.shown {
+            Shown::Own => None,
+            Shown::Others => Some(store::default_store(py).0),
+            Shown::Official(directory) => py.detach(|| directory.store()).map_err(error::core)?,
+        };
         Ok(Parts { parts, store, with_created: late::use_created(py)?, asked: self.asked.clone() })
     }
 }
@@ -130,7 +135,7 @@ impl Parts {
                 families.push(Arc::clone(&declared.family));
             }
         }
-        let stores: Vec<Store> = self.store.filter(|_| self.asked.shown != Shown::Own).into_iter().collect();
+        let stores: Vec<Store> = self.store.into_iter().collect();
         let gathered = gather(&families, &stores, self.with_created);
         let mut declared = gathered.declared.into_iter();
         let mut snapshot = Snapshot::default();
@@ -142,10 +147,12 @@ impl Parts {
         }
         if !gathered.undeclared.is_empty() {
             let mut known: HashSet<String> = snapshot.families.iter().map(|it| it.family.name().to_owned()).collect();
-            if self.asked.shown == Shown::Others {
+            let is_official = matches!(self.asked.shown, Shown::Official(_));
+            if !is_official {
                 known.extend(store::declared_names());
             }
             let others = gathered.undeclared.into_iter().filter(|it| !known.contains(it.family.name()));
+            let others = others.map(|it| if is_official { multiprocess::official(it) } else { it });
             snapshot.families.extend(others);
         }
         match self.asked.names {

@@ -5,12 +5,13 @@
 
 use std::collections::HashSet;
 use std::env;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use pyo3::prelude::*;
 use tallymark::fork::Gated;
 use tallymark::model::{Family, GaugeMode};
-use tallymark::{AnyFamily, Store};
+use tallymark::{AnyFamily, Error, FileStore, Options, Store};
 
 use crate::{error, log, server};
 
@@ -22,12 +23,23 @@ struct Chosen {
     store: Store,
     /// What `multiprocess_mode` a gauge has that says none.
     mode: GaugeMode,
+    /// Whether it was asked for by name, and not by the directory that the official client has.
+    is_named: bool,
     /// Stores that were used before: a scrape or an update may still come to them, so they are left at the end.
     former: Vec<Store>,
 }
 
 static CHOSEN: Gated<Option<Chosen>> = Gated::new(None);
 static FAMILIES: Gated<Vec<Weak<AnyFamily>>> = Gated::new(Vec::new());
+/// Stores in which this program is several processes, by its own word: see [`family_of`].
+static IDENTITIES: Gated<Vec<Identity>> = Gated::new(Vec::new());
+
+/// A store, open once more for what the program says is a process of its own.
+struct Identity {
+    name: String,
+    file: Arc<FileStore>,
+    families: Vec<Weak<AnyFamily>>,
+}
 
 /// Move every metric of this process to the store at *url* and make it the one of later metrics.
 ///
@@ -45,7 +57,8 @@ pub(crate) fn use_store(py: Python<'_>, url: &str) -> PyResult<()> {
     {
         let mut chosen = CHOSEN.lock();
         let former = chosen.take().map(|chosen| chosen.former.into_iter().chain([chosen.store]).collect());
-        *chosen = Some(Chosen { store: store.clone(), mode: GaugeMode::Auto, former: former.unwrap_or_default() });
+        let (mode, former) = (GaugeMode::Auto, former.unwrap_or_default());
+        *chosen = Some(Chosen { store: store.clone(), mode, is_named: true, former });
     }
     py.detach(|| {
         loop {
@@ -79,6 +92,8 @@ pub(crate) fn leave(py: Python<'_>) {
     // Without letting Python go: what no thread updates meanwhile is folded exactly.
     live_families().iter().for_each(|family| family.share());
     stores.iter().for_each(Store::leave);
+    let identities: Vec<Arc<FileStore>> = IDENTITIES.lock().iter().map(|it| Arc::clone(&it.file)).collect();
+    identities.iter().for_each(|file| file.leave());
 }
 
 /// The store of new metrics, if there has been a metric: what is known of it without asking Python.
@@ -95,7 +110,9 @@ pub(crate) fn default_store(py: Python<'_>) -> (Store, GaugeMode) {
     let from_environment = py.detach(from_environment);
     let (chosen, trouble) = match from_environment {
         Ok(chosen) => (chosen, None),
-        Err((mode, trouble)) => (Chosen { store: Store::Memory, mode, former: Vec::new() }, Some(trouble)),
+        Err((mode, trouble)) => {
+            (Chosen { store: Store::Memory, mode, is_named: false, former: Vec::new() }, Some(trouble))
+        }
     };
     let (answer, is_first) = {
         let mut known = CHOSEN.lock();
@@ -111,16 +128,18 @@ pub(crate) fn default_store(py: Python<'_>) -> (Store, GaugeMode) {
 }
 
 fn from_environment() -> Result<Chosen, (GaugeMode, String)> {
-    let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_named = env::var_os("TALLYMARK_STORE").is_some_and(|value| !value.is_empty());
     // As the official client documents, where its variable chooses the store.
-    let mode = match !is_set("TALLYMARK_STORE") && MULTIPROCESS.into_iter().any(is_set) {
-        true => GaugeMode::All,
-        false => GaugeMode::Auto,
-    };
+    let mode = if !is_named && directory().is_some() { GaugeMode::All } else { GaugeMode::Auto };
     match Store::from_env() {
-        Ok(store) => Ok(Chosen { store, mode, former: Vec::new() }),
+        Ok(store) => Ok(Chosen { store, mode, is_named, former: Vec::new() }),
         Err(error) => Err((mode, error.to_string())),
     }
+}
+
+/// The directory that the environment names now, as the official client does.
+fn directory() -> Option<PathBuf> {
+    MULTIPROCESS.into_iter().find_map(env::var_os).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// Makes a family that counts into the store of new metrics, and follows when that changes.
@@ -140,6 +159,100 @@ pub(crate) fn family(py: Python<'_>, definition: Family) -> Arc<AnyFamily> {
         family.use_store(now);
     }
     family
+}
+
+/// Makes a family of a process that this program says it is, instead of the one that the kernel knows: in the store that
+/// was asked for by name, or in the directory that the environment names now. In memory there are no processes.
+pub(crate) fn family_of(py: Python<'_>, definition: Family, identity: &str) -> Arc<AnyFamily> {
+    let named = match CHOSEN.lock().as_ref() {
+        Some(Chosen { store: Store::File(file), is_named: true, .. }) => Some(Arc::clone(file)),
+        _ => None,
+    };
+    let path = match (&named, directory()) {
+        (Some(file), _) => file.path().to_owned(),
+        (None, Some(directory)) => std::path::absolute(directory.join(FileStore::NAME)).unwrap_or_default(),
+        (None, None) => return family(py, definition),
+    };
+    let is_it = |it: &Identity| it.name == identity && it.file.path() == path;
+    let known = IDENTITIES.lock().iter().find(|it| is_it(it)).map(|it| Arc::clone(&it.file));
+    let opened = known.map_or_else(|| py.detach(|| open_as(named.as_deref(), &path, identity)), Ok);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) => {
+            // What a handler raises is not this metric's trouble.
+            drop(log::emit(py, "error", &format!("{error}; counting in this process's memory"), None));
+            return family(py, definition);
+        }
+    };
+    let mut identities = IDENTITIES.lock();
+    let place = match identities.iter().position(is_it) {
+        Some(place) => place,
+        None => {
+            identities.push(Identity { name: identity.to_owned(), file, families: Vec::new() });
+            identities.len() - 1
+        }
+    };
+    let identity = &mut identities[place];
+    let family = Arc::new(AnyFamily::new(definition, Store::File(Arc::clone(&identity.file))));
+    identity.families.push(Arc::downgrade(&family));
+    family
+}
+
+fn open_as(named: Option<&FileStore>, path: &Path, identity: &str) -> Result<Arc<FileStore>, Error> {
+    // A name that is no number is not shown: the file has numbers only.
+    let process = identity.parse().ok();
+    let file = match named {
+        Some(file) => file.as_process(process)?,
+        None => FileStore::open(path, Options { process, ..Options::default() })?,
+    };
+    Ok(Arc::new(file))
+}
+
+/// End what this program said is a process of its own, as the end of a process does.
+///
+/// Args:
+///     identity: What it is called.
+#[pyfunction]
+pub(crate) fn end_identity(identity: &str) {
+    let ended: Vec<Arc<FileStore>> = {
+        let identities = IDENTITIES.lock();
+        identities.iter().filter(|it| it.name == identity).map(|it| Arc::clone(&it.file)).collect()
+    };
+    ended.iter().for_each(|file| file.leave());
+}
+
+/// Forget the processes that this program said it is, but those whose metrics are still there.
+#[pyfunction]
+pub(crate) fn forget_identities() {
+    let forgotten: Vec<Identity> = {
+        let mut identities = IDENTITIES.lock();
+        identities.extract_if(.., |it| it.families.iter().all(|family| family.strong_count() == 0)).collect()
+    };
+    // With the lock given back: the last use of a file leaves it.
+    drop(forgotten);
+}
+
+/// The store that a directory of the official client's multiprocess mode holds; None if it holds none.
+///
+/// # Errors
+/// The file is there and cannot be used.
+pub(crate) fn in_directory(directory: &Path) -> Result<Option<Store>, Error> {
+    let path = std::path::absolute(directory.join(FileStore::NAME)).unwrap_or_default();
+    if let Some(Chosen { store: Store::File(file), .. }) = CHOSEN.lock().as_ref()
+        && file.path() == path
+    {
+        return Ok(Some(Store::File(Arc::clone(file))));
+    }
+    if !path.exists() {
+        return Ok(None);
+    }
+    let file = FileStore::open(&path, Options { create: false, ..Options::default() })?;
+    Ok(Some(Store::File(Arc::new(file))))
+}
+
+/// The store that was asked for by name, if one was.
+pub(crate) fn named() -> Option<Store> {
+    CHOSEN.lock().as_ref().filter(|chosen| chosen.is_named).map(|chosen| chosen.store.clone())
 }
 
 fn live_families() -> Vec<Arc<AnyFamily>> {

@@ -37,9 +37,9 @@ pub(crate) fn processes(tables: &Tables, region: &Region, file: &File, own: Opti
     found
 }
 
-/// Takes a free slot for this process; a new record of slots is appended when all are taken. The append lock must be
-/// held.
-pub(crate) fn claim(tables: &mut Tables, region: &Region, file: &File) -> Result<usize, NoRoom> {
+/// Takes a free slot for this process, which calls itself by its id if it has no other name; a new record of slots is
+/// appended when all are taken. The append lock must be held.
+pub(crate) fn claim(tables: &mut Tables, region: &Region, file: &File, process: Option<u32>) -> Result<usize, NoRoom> {
     tables.follow(region, file);
     loop {
         for number in 0..tables.slots.len() {
@@ -47,7 +47,7 @@ pub(crate) fn claim(tables: &mut Tables, region: &Region, file: &File) -> Result
             let free = words[slot::STATE].load(Ordering::Acquire) == 0;
             if free && lock::try_lock(file, byte::slot(number)).map_err(NoRoom::Device)? {
                 step("slot locked");
-                take(words);
+                take(words, process.unwrap_or_else(std::process::id));
                 step("slot claimed");
                 return Ok(number);
             }
@@ -59,9 +59,9 @@ pub(crate) fn claim(tables: &mut Tables, region: &Region, file: &File) -> Result
     }
 }
 
-fn take(words: &[AtomicU64]) {
+fn take(words: &[AtomicU64], process: u32) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |age| age.as_secs_f64());
-    words[slot::PID].store(u64::from(std::process::id()), Ordering::Relaxed);
+    words[slot::PID].store(u64::from(process), Ordering::Relaxed);
     words[slot::CLAIMED].store(now.to_bits(), Ordering::Relaxed);
     // Release: who sees the slot taken sees whose it is.
     words[slot::STATE].store(1, Ordering::Release);

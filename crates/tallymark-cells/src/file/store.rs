@@ -33,12 +33,14 @@ pub struct Options {
     pub allow_network: bool,
     /// Whether a file that is not there is made.
     pub create: bool,
+    /// What this process is called in the file, instead of by its process id.
+    pub process: Option<u32>,
 }
 
 impl Default for Options {
     /// Made if need be, readable and writable by its owner alone; no network file systems.
     fn default() -> Options {
-        Options { mode: 0o600, allow_network: false, create: true }
+        Options { mode: 0o600, allow_network: false, create: true, process: None }
     }
 }
 
@@ -55,6 +57,8 @@ struct State {
     region: Arc<Region>,
     tables: Tables,
     own: Option<Own>,
+    /// What this process is called in its slot.
+    process: Option<u32>,
     refusing: bool,
 }
 
@@ -135,6 +139,14 @@ impl Store {
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Opens the same file once more, for a part of this program that is a process of its own in it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn as_process(&self, process: Option<u32>) -> Result<Store, OpenError> {
+        Store::open(&self.path, Options { process, ..self.options })
     }
 
     /// Points `cells` at this process's block of a series, which is made if need be. Gives the time the series was
@@ -306,7 +318,7 @@ impl State {
             }
             (region, tables)
         };
-        let mut state = State { file, region, tables, own: None, refusing: false };
+        let mut state = State { file, region, tables, own: None, process: options.process, refusing: false };
         state.after_boot();
         Ok(state)
     }
@@ -362,7 +374,7 @@ impl State {
             let _ = self.fold_ended();
             let slot = {
                 let _held = append_lock(&self.file)?;
-                slot::claim(&mut self.tables, &self.region, &self.file)?
+                slot::claim(&mut self.tables, &self.region, &self.file, self.process)?
             };
             self.own = Some(Own { slot, shard: Shard::default() });
         }
@@ -527,7 +539,7 @@ impl State {
 
     fn leave(&mut self) {
         let Some(own) = self.own.take() else { return };
-        let me = Process { slot: own.slot, pid: std::process::id(), live: false };
+        let me = Process { slot: own.slot, pid: self.process.unwrap_or_else(std::process::id), live: false };
         if let Ok(Some(_held)) = lock::lock(&self.file, byte::FOLD, super::PATIENCE) {
             // What finds no room in the base shard stays in this shard: the next one folds it.
             let _ = Folder::new(&mut self.tables, &self.region, &self.file).fold_process(me);

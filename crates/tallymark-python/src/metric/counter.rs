@@ -8,8 +8,7 @@ use pyo3::types::{PyDict, PyTuple};
 use tallymark::Counter as Handle;
 use tallymark::model::Kind;
 
-use super::{Definition, Metric, MetricWrapperBase, RegistryArgument, exemplar, handle};
-use crate::value::LocalValue;
+use super::{Definition, Metric, MetricWrapperBase, RegistryArgument, Target, by_objects, exemplar, target};
 use crate::{error, late};
 
 /// A total that only grows: requests answered, bytes sent.
@@ -114,18 +113,22 @@ impl Counter {
     ///         then.
     #[pyo3(signature = (amount=1.0, exemplar=None), text_signature = "($self, amount=1, exemplar=None)")]
     fn inc(slf: &Bound<'_, Self>, amount: f64, exemplar: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let counter = handle(slf)?;
-        match exemplar {
-            None => counter.inc_by(amount).map_err(error::refused),
-            Some(labels) => inc_with_exemplar(counter, amount, labels),
+        match (target(slf)?, exemplar) {
+            (Target::Native(counter), None) => counter.inc_by(amount).map_err(error::refused),
+            (Target::Native(counter), Some(labels)) => inc_with_exemplar(&counter, amount, labels),
+            (Target::Objects, exemplar) => by_objects(slf, "inc", amount, exemplar),
         }
     }
 
     /// Start again at zero, in every process that shares the store, with a new ``_created``.
     fn reset(slf: &Bound<'_, Self>) -> PyResult<()> {
         // Not the ValueError that other operations raise: so the official client does.
-        let counter = handle(slf).map_err(|error| PyAttributeError::new_err(error.value(slf.py()).to_string()))?;
-        counter.reset_at(late::time(slf.py())?);
+        let target = target(slf).map_err(|error| PyAttributeError::new_err(error.value(slf.py()).to_string()))?;
+        let now = late::time(slf.py())?;
+        match target {
+            Target::Native(counter) => counter.reset_at(now),
+            Target::Objects => by_objects(slf, "reset", now, None)?,
+        }
         Ok(())
     }
 
@@ -149,17 +152,6 @@ impl Counter {
         slf.as_any().cast::<MetricWrapperBase>()?.get().observable()?;
         let exception = exception.unwrap_or_else(|| py.get_type::<pyo3::exceptions::PyException>().into_any());
         late::exception_counter_class(py)?.call1((slf, exception))
-    }
-
-    #[getter]
-    fn _value(slf: &Bound<'_, Self>) -> PyResult<LocalValue> {
-        let counter = handle(slf)?.clone();
-        Ok(LocalValue::new(move || counter.local()))
-    }
-
-    #[getter]
-    fn _created(slf: &Bound<'_, Self>) -> PyResult<f64> {
-        super::created(slf)
     }
 }
 

@@ -5,14 +5,16 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::Borrowed;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use tallymark::model::{Family, FamilyBuilder, Kind};
+use tallymark::{AnyFamily, Store};
 
 use super::{Declared, Metric, MetricWrapperBase, State, overrides};
+use crate::late::Counting;
 use crate::{error, late, store};
 
 /// What the metric was made with, kept for its children and for those who look.
@@ -24,8 +26,41 @@ pub(crate) struct Arguments {
     pub(crate) kwargs: Py<PyDict>,
     /// Whether children are made without running `__init__`: the class is one of ours and no subclass.
     pub(crate) is_plain: bool,
-    /// Whether a subclass says itself what its samples are.
+    /// Whether Python says what its samples are: a subclass, or the objects that count.
     pub(crate) overrides: bool,
+    /// Whether objects of `tallymark.values.ValueClass` count, which somebody has replaced.
+    pub(crate) has_objects: bool,
+    /// The same family for each process that the program said it is.
+    identities: Mutex<Vec<(String, Arc<AnyFamily>)>>,
+}
+
+impl Arguments {
+    /// The family of the process that the program says it is now.
+    pub(crate) fn family_of(&self, py: Python<'_>, like: &AnyFamily, identify: &Py<PyAny>) -> PyResult<Arc<AnyFamily>> {
+        let identity = identify.bind(py).call0()?.str()?.to_str()?.to_owned();
+        let find = |known: &[(String, Arc<AnyFamily>)]| {
+            known.iter().find(|(name, _)| *name == identity).map(|(_, family)| Arc::clone(family))
+        };
+        if let Some(family) = find(&self.lock_identities()) {
+            return Ok(family);
+        }
+        let family = store::family_of(py, Family::clone(like.definition()), &identity);
+        let mut known = self.lock_identities();
+        // The first one stays.
+        Ok(find(&known).unwrap_or_else(|| {
+            known.push((identity.clone(), Arc::clone(&family)));
+            family
+        }))
+    }
+
+    /// The families of all of them.
+    pub(crate) fn families(&self) -> Vec<Arc<AnyFamily>> {
+        self.lock_identities().iter().map(|(_, family)| Arc::clone(family)).collect()
+    }
+
+    fn lock_identities(&self) -> std::sync::MutexGuard<'_, Vec<(String, Arc<AnyFamily>)>> {
+        self.identities.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The argument `registry`.
@@ -74,6 +109,12 @@ impl<'py> Definition<'_, 'py> {
         let values = texts(self.labelvalues)?;
         let class = base.get_type();
         let is_plain = class.is(py.get_type::<M>());
+        let counting = match kind {
+            // These two never counted by values.
+            Kind::Info | Kind::StateSet => Counting::Natively,
+            _ => late::counting(py)?,
+        };
+        let has_objects = matches!(counting, Counting::ByObjects);
         let arguments = Arguments {
             name: self.name.as_str().into(),
             namespace: self.namespace.as_deref().unwrap_or_default().into(),
@@ -81,7 +122,9 @@ impl<'py> Definition<'_, 'py> {
             label_names: PyTuple::new(py, &label_names)?.unbind(),
             kwargs: kwargs.unbind(),
             is_plain,
-            overrides: !is_plain && overrides(&class)?,
+            overrides: has_objects || (!is_plain && overrides(&class)?),
+            has_objects,
+            identities: Mutex::default(),
         };
         let builder = Family::builder(kind, self.name, self.documentation)
             .namespace(&*arguments.namespace)
@@ -92,7 +135,18 @@ impl<'py> Definition<'_, 'py> {
         let definition = details(builder).build().map_err(error::refused)?;
 
         let declared = adopted(&definition, &values);
-        let declared = declared.unwrap_or_else(|| Arc::new(Declared::new(store::family(py, definition))));
+        let (arguments, identify) = (Arc::new(arguments), counting.identify());
+        let declared = match declared {
+            Some(declared) => declared,
+            None => Arc::new(Declared::new(match &counting {
+                Counting::Natively => store::family(py, definition),
+                Counting::InMemory | Counting::ByObjects => Arc::new(AnyFamily::new(definition, Store::Memory)),
+                Counting::As(identify) => {
+                    let like = AnyFamily::new(definition, Store::Memory);
+                    arguments.family_of(py, &like, identify.as_unbound())?
+                }
+            })),
+        };
         let definition = declared.family.definition();
         let is_child = !values.is_empty();
         let is_parent = !is_child && !definition.label_names().is_empty();
@@ -101,7 +155,7 @@ impl<'py> Definition<'_, 'py> {
             false => Some(Arc::new(definition.labels(&values).map_err(error::refused)?)),
         };
         let has_overrides = arguments.overrides;
-        let state = base.get().set_state(State::new(declared, Arc::new(arguments), labels))?;
+        base.get().set_state(State::new(declared, arguments, labels, identify))?;
         if has_overrides && !is_parent {
             base.call_method0("_metric_init")?;
         }
@@ -111,7 +165,6 @@ impl<'py> Definition<'_, 'py> {
         // Last: a metric whose registration was refused must not leave a series in a store that others share.
         if !has_overrides && !is_parent {
             super::handle(metric)?;
-            state.series(py)?;
         }
         Ok(())
     }

@@ -10,8 +10,7 @@ use tallymark::Gauge as Handle;
 use tallymark::metric::Handle as _;
 use tallymark::model::{GaugeMode, Kind};
 
-use super::{Definition, Metric, MetricWrapperBase, RegistryArgument, float, handle};
-use crate::value::LocalValue;
+use super::{Definition, Metric, MetricWrapperBase, RegistryArgument, Target, by_objects, float, target};
 use crate::{error, late, store};
 
 /// A value that goes up and down: a queue's length, requests in progress.
@@ -70,20 +69,45 @@ impl Metric for Gauge {
 }
 
 impl Gauge {
-    /// The gauge for a change by an amount; None if a function gives the value.
+    /// Changes the gauge by an amount, unless a function gives the value.
     #[inline]
-    fn changeable<'a>(slf: &'a Bound<'_, Self>, method: &str) -> PyResult<Option<&'a Handle>> {
-        let gauge = match slf.get().handle.get() {
-            Some(gauge) => gauge,
+    fn change(slf: &Bound<'_, Self>, method: &str, amount: f64) -> PyResult<()> {
+        if slf.get().handle.get().is_none() {
             // The mode is looked at first: a labelled metric of such a mode has no children that could.
-            None => {
-                let base = slf.as_any().cast::<MetricWrapperBase>()?;
-                refuse_most_recent(base.get().state()?.declared.family.definition().mode(), method)?;
-                handle(slf)?
+            let base = slf.as_any().cast::<MetricWrapperBase>()?;
+            refuse_most_recent(base.get().state()?.declared.family.definition().mode(), method)?;
+        }
+        let target = target(slf)?;
+        if let Target::Native(gauge) = &target {
+            refuse_most_recent(gauge.series().definition().mode(), method)?;
+        }
+        if slf.get().has_function.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        match target {
+            Target::Native(gauge) => {
+                gauge.inc_by(amount);
+                Ok(())
             }
-        };
-        refuse_most_recent(gauge.series().definition().mode(), method)?;
-        Ok((!slf.get().has_function.load(Ordering::Relaxed)).then_some(gauge))
+            Target::Objects => by_objects(slf, "inc", amount, None),
+        }
+    }
+
+    /// Sets the gauge, unless a function gives the value.
+    #[inline]
+    fn set_to(slf: &Bound<'_, Self>, value: impl FnOnce() -> PyResult<f64>) -> PyResult<()> {
+        let target = target(slf)?;
+        let value = value()?;
+        if slf.get().has_function.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        match target {
+            Target::Native(gauge) => {
+                gauge.set(value);
+                Ok(())
+            }
+            Target::Objects => by_objects(slf, "set_value", value, None),
+        }
     }
 }
 
@@ -131,6 +155,8 @@ impl Gauge {
         let labelvalues = _labelvalues;
         let mode = match multiprocess_mode {
             Some(word) => word.parse().map_err(error::refused)?,
+            // As the official client, whose word the process's own name is.
+            None if late::identify(slf.py())?.is_some() => GaugeMode::All,
             None => store::default_store(slf.py()).1,
         };
         let kwargs = PyDict::new(slf.py());
@@ -150,10 +176,7 @@ impl Gauge {
     ///     RuntimeError: The mode is ``mostrecent``, whose values can only be set.
     #[pyo3(signature = (amount=1.0), text_signature = "($self, amount=1)")]
     fn inc(slf: &Bound<'_, Self>, amount: f64) -> PyResult<()> {
-        if let Some(gauge) = Self::changeable(slf, "inc")? {
-            gauge.inc_by(amount);
-        }
-        Ok(())
+        Self::change(slf, "inc", amount)
     }
 
     /// Decrement the gauge by *amount*.
@@ -163,10 +186,7 @@ impl Gauge {
     ///     RuntimeError: The mode is ``mostrecent``, whose values can only be set.
     #[pyo3(signature = (amount=1.0), text_signature = "($self, amount=1)")]
     fn dec(slf: &Bound<'_, Self>, amount: f64) -> PyResult<()> {
-        if let Some(gauge) = Self::changeable(slf, "dec")? {
-            gauge.inc_by(-amount);
-        }
-        Ok(())
+        Self::change(slf, "dec", -amount)
     }
 
     /// Set the gauge to *value*, which may be anything that `float()` takes.
@@ -174,22 +194,12 @@ impl Gauge {
     /// Raises:
     ///     ValueError: The metric has labels; use one of its children.
     fn set(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let gauge = handle(slf)?;
-        let value = float(value)?;
-        if !slf.get().has_function.load(Ordering::Relaxed) {
-            gauge.set(value);
-        }
-        Ok(())
+        Self::set_to(slf, || float(value))
     }
 
     /// Set the gauge to the time, in seconds since 1970.
     fn set_to_current_time(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let gauge = handle(slf)?;
-        let now = late::time(slf.py())?;
-        if !slf.get().has_function.load(Ordering::Relaxed) {
-            gauge.set(now);
-        }
-        Ok(())
+        Self::set_to(slf, || late::time(slf.py()))
     }
 
     /// Let a function give the value, at every scrape in this process.
@@ -199,11 +209,16 @@ impl Gauge {
     /// Args:
     ///     f: Takes no arguments and gives what `float()` takes. It may be called by several threads at once.
     fn set_function(slf: &Bound<'_, Self>, f: Py<PyAny>) -> PyResult<()> {
-        let gauge = handle(slf)?.clone();
-        let base = slf.as_any().cast::<MetricWrapperBase>()?;
+        let target = target(slf)?;
         slf.get().has_function.store(true, Ordering::Relaxed);
-        base.get().state()?.declared.set_function(gauge, f);
-        Ok(())
+        match target {
+            Target::Native(gauge) => {
+                let base = slf.as_any().cast::<MetricWrapperBase>()?;
+                base.get().state()?.declared.set_function(gauge.into_owned(), f);
+                Ok(())
+            }
+            Target::Objects => by_objects(slf, "set_function", f, None),
+        }
     }
 
     /// Count what is in a block or a function at the moment; a context manager and a decorator.
@@ -215,12 +230,6 @@ impl Gauge {
     /// Set the gauge to the seconds that a block or a function takes; a context manager and a decorator.
     fn time<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         late::timer_class(slf.py())?.call1((slf, "set"))
-    }
-
-    #[getter]
-    fn _value(slf: &Bound<'_, Self>) -> PyResult<LocalValue> {
-        let gauge = handle(slf)?.clone();
-        Ok(LocalValue::new(move || gauge.local()))
     }
 
     #[getter]

@@ -3,12 +3,11 @@
 use std::sync::OnceLock;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 use tallymark::Histogram as Handle;
 use tallymark::model::{DEFAULT_BOUNDS, Kind};
 
-use super::{Definition, Metric, MetricWrapperBase, RegistryArgument, exemplar, float, handle};
-use crate::value::LocalValue;
+use super::{Definition, Metric, MetricWrapperBase, RegistryArgument, Target, by_objects, exemplar, float, target};
 use crate::{error, late};
 
 /// Observations, counted in buckets: latencies, sizes. Prometheus makes quantiles of them.
@@ -135,13 +134,13 @@ impl Histogram {
     ///     ValueError: An exemplar that cannot be, or a metric that has labels; nothing has changed then.
     #[pyo3(signature = (amount, exemplar=None))]
     fn observe(slf: &Bound<'_, Self>, amount: f64, exemplar: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let histogram = handle(slf)?;
-        match exemplar {
-            None => {
+        match (target(slf)?, exemplar) {
+            (Target::Native(histogram), None) => {
                 histogram.observe(amount);
                 Ok(())
             }
-            Some(labels) => observe_with_exemplar(histogram, amount, labels),
+            (Target::Native(histogram), Some(labels)) => observe_with_exemplar(&histogram, amount, labels),
+            (Target::Objects, exemplar) => by_objects(slf, "observe", amount, exemplar),
         }
     }
 
@@ -154,28 +153,6 @@ impl Histogram {
     fn _upper_bounds(slf: &Bound<'_, Self>) -> PyResult<Vec<f64>> {
         let base = slf.as_any().cast::<MetricWrapperBase>()?;
         Ok(base.get().state()?.declared.family.definition().bounds().to_vec())
-    }
-
-    #[getter]
-    fn _buckets<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
-        let buckets = PyList::empty(slf.py());
-        let histogram = handle(slf)?;
-        for bucket in 0..histogram.local().0.len() {
-            let histogram = histogram.clone();
-            buckets.append(Bound::new(slf.py(), LocalValue::new(move || histogram.local().0[bucket] as f64))?)?;
-        }
-        Ok(buckets)
-    }
-
-    #[getter]
-    fn _sum(slf: &Bound<'_, Self>) -> PyResult<LocalValue> {
-        let histogram = handle(slf)?.clone();
-        Ok(LocalValue::new(move || histogram.local().1))
-    }
-
-    #[getter]
-    fn _created(slf: &Bound<'_, Self>) -> PyResult<f64> {
-        super::created(slf)
     }
 }
 

@@ -13,13 +13,13 @@ mod state;
 pub(crate) mod summary;
 mod wrapper;
 
-use std::sync::{Arc, OnceLock};
+use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use pyo3::PyClass;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyString};
-use tallymark::Series;
 use tallymark::metric::Handle;
 use tallymark::model::{Exemplar, Kind};
 
@@ -39,49 +39,89 @@ pub(crate) trait Metric: PyClass<Frozen = pyo3::pyclass::boolean_struct::True> +
     fn holding(handle: OnceLock<Self::Handle>) -> Self;
 }
 
-/// The handle of an observable metric.
+/// What counts for a metric.
+pub(crate) enum Target<'a, H: Clone> {
+    /// A series.
+    Native(Cow<'a, H>),
+    /// Python objects that somebody has put in its place: see `python/tallymark/_internals.py`.
+    Objects,
+}
+
+/// What an update of an observable metric goes to.
 ///
 /// # Errors
 /// `ValueError` for a labelled metric that is no child.
 #[inline]
-pub(crate) fn handle<'a, M: Metric>(metric: &'a Bound<'_, M>) -> PyResult<&'a M::Handle> {
+pub(crate) fn target<'a, M: Metric>(metric: &'a Bound<'_, M>) -> PyResult<Target<'a, M::Handle>> {
     match metric.get().slot().get() {
-        Some(handle) => Ok(handle),
-        None => first_handle(metric),
+        Some(handle) => Ok(Target::Native(Cow::Borrowed(handle))),
+        None => find_target(metric),
     }
 }
 
 #[cold]
-fn first_handle<'a, M: Metric>(metric: &'a Bound<'_, M>) -> PyResult<&'a M::Handle> {
-    let base = metric.as_any().cast::<MetricWrapperBase>()?;
-    let series = base.get().state()?.series(base.py())?;
-    Ok(metric.get().slot().get_or_init(|| M::Handle::new(Arc::clone(series))))
+fn find_target<'a, M: Metric>(metric: &'a Bound<'_, M>) -> PyResult<Target<'a, M::Handle>> {
+    let base = metric.as_any().cast::<MetricWrapperBase>()?.get();
+    let state = base.state()?;
+    if base.counts_by_objects() {
+        state.observable_labels()?;
+        return Ok(Target::Objects);
+    }
+    let handle = M::Handle::new(state.series(metric.py())?);
+    if state.is_identified() {
+        // Looked up at every update: the program may be another process by its own word next time.
+        return Ok(Target::Native(Cow::Owned(handle)));
+    }
+    Ok(Target::Native(Cow::Borrowed(metric.get().slot().get_or_init(|| handle))))
+}
+
+/// The handle of an observable metric that counts natively.
+///
+/// # Errors
+/// `ValueError` for a labelled metric that is no child, `TypeError` for one that counts by Python objects.
+pub(crate) fn handle<'a, M: Metric>(metric: &'a Bound<'_, M>) -> PyResult<Cow<'a, M::Handle>> {
+    match target(metric)? {
+        Target::Native(handle) => Ok(handle),
+        Target::Objects => Err(PyTypeError::new_err("a metric that counts by value objects of Python has no series")),
+    }
+}
+
+/// Has the Python package do what an update does to value objects.
+#[cold]
+pub(crate) fn by_objects<'py, M: Metric>(
+    metric: &Bound<'py, M>,
+    function: &str,
+    argument: impl IntoPyObject<'py>,
+    exemplar: Option<&Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    late::internals(metric.py())?.call_method1(function, (metric, argument, exemplar))?;
+    Ok(())
 }
 
 /// A child of one of our own classes, made without running its `__init__`.
-pub(crate) fn new_child(py: Python<'_>, state: &State, series: Arc<Series>) -> PyResult<Py<MetricWrapperBase>> {
+pub(crate) fn new_child(py: Python<'_>, parent: &State, values: &[&str]) -> PyResult<Py<MetricWrapperBase>> {
+    let (state, series) = parent.of_child(py, values)?;
     macro_rules! child {
         ($class:ty) => {{
-            let handle = OnceLock::from(<$class as Metric>::Handle::new(Arc::clone(&series)));
-            let base = MetricWrapperBase::with_state(state.of_child(series));
+            let handle = series.map_or_else(OnceLock::new, |it| OnceLock::from(<$class as Metric>::Handle::new(it)));
+            let base = MetricWrapperBase::with_state(state);
             let child = PyClassInitializer::from(base).add_subclass(<$class>::holding(handle));
-            Ok(Bound::new(py, child)?.into_super().unbind())
+            Bound::new(py, child)?.into_super()
         }};
     }
-    match state.kind() {
+    let child = match parent.kind() {
         Kind::Counter => child!(counter::Counter),
         Kind::Gauge => child!(gauge::Gauge),
         Kind::Summary => child!(summary::Summary),
         Kind::Histogram => child!(histogram::Histogram),
         Kind::Info => child!(info::Info),
         Kind::StateSet => child!(enumeration::Enum),
-        kind => Err(PyTypeError::new_err(format!("{kind} is not a type of native metrics"))),
+        kind => return Err(PyTypeError::new_err(format!("{kind} is not a type of native metrics"))),
+    };
+    if parent.arguments.has_objects {
+        child.call_method0("_metric_init")?;
     }
-}
-
-/// When the series of an observable metric was created.
-pub(crate) fn created<M: Metric>(metric: &Bound<'_, M>) -> PyResult<f64> {
-    Ok(handle(metric)?.series().created())
+    Ok(child.unbind())
 }
 
 /// The exemplar of an update by `amount`, with the time it has now.

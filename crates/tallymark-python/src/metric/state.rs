@@ -23,6 +23,8 @@ pub(crate) struct State {
     /// The label values of a child, or those of a metric without label names, which are none.
     labels: Option<Arc<Labels>>,
     series: OnceLock<Arc<Series>>,
+    /// Says which process the program is, where it says so itself.
+    identify: Option<Py<PyAny>>,
     /// Of a labelled metric that is no child.
     children: Option<Children>,
 }
@@ -90,43 +92,79 @@ impl Declared {
 }
 
 impl State {
-    pub(crate) fn new(declared: Arc<Declared>, arguments: Arc<Arguments>, labels: Option<Arc<Labels>>) -> State {
+    pub(crate) fn new(
+        declared: Arc<Declared>,
+        arguments: Arc<Arguments>,
+        labels: Option<Arc<Labels>>,
+        identify: Option<Py<PyAny>>,
+    ) -> State {
         let children = labels.is_none().then(Children::default);
-        State { declared, arguments, labels, series: OnceLock::new(), children }
+        State { declared, arguments, labels, series: OnceLock::new(), identify, children }
     }
 
-    /// The state of a child whose series is there already.
-    pub(crate) fn of_child(&self, series: Arc<Series>) -> State {
-        State {
-            declared: Arc::clone(&self.declared),
-            arguments: Arc::clone(&self.arguments),
-            labels: Some(Arc::clone(series.labels())),
-            series: OnceLock::from(series),
-            children: None,
+    /// The state of a child, and its series if it has only one.
+    pub(crate) fn of_child(&self, py: Python<'_>, values: &[&str]) -> PyResult<(State, Option<Arc<Series>>)> {
+        let identify = late::identify(py)?;
+        let (declared, arguments) = (Arc::clone(&self.declared), Arc::clone(&self.arguments));
+        if identify.is_none() && !arguments.has_objects {
+            let series = self.make_series(py, &self.declared.family, values)?;
+            let labels = Some(Arc::clone(series.labels()));
+            let known = OnceLock::from(Arc::clone(&series));
+            let state = State { declared, arguments, labels, series: known, identify: None, children: None };
+            return Ok((state, Some(series)));
         }
+        let labels = self.declared.family.definition().labels(values).map_err(error::refused)?;
+        let state = State::new(declared, arguments, Some(Arc::new(labels)), identify.map(Bound::unbind));
+        if !state.arguments.has_objects {
+            // It is shown from now on, as any other.
+            state.series(py)?;
+        }
+        Ok((state, None))
     }
 
     /// The series of an observable metric, made at its first use.
     ///
     /// # Errors
     /// `ValueError` for a labelled metric that is no child.
-    pub(crate) fn series(&self, py: Python<'_>) -> PyResult<&Arc<Series>> {
+    pub(crate) fn series(&self, py: Python<'_>) -> PyResult<Arc<Series>> {
         if let Some(series) = self.series.get() {
-            return Ok(series);
+            return Ok(Arc::clone(series));
         }
-        let labels = self.observable_labels()?;
-        let series = self.make_series(py, labels.values())?;
-        Ok(self.series.get_or_init(|| series))
+        let values = self.observable_labels()?.values();
+        if let Some(identify) = &self.identify {
+            let family = self.arguments.family_of(py, &self.declared.family, identify)?;
+            return self.make_series(py, &family, values);
+        }
+        let series = self.make_series(py, &self.declared.family, values)?;
+        Ok(Arc::clone(self.series.get_or_init(|| series)))
     }
 
-    /// The series of these label values, in the family.
-    pub(crate) fn make_series<S: AsRef<str>>(&self, py: Python<'_>, values: &[S]) -> PyResult<Arc<Series>> {
+    fn make_series<S: AsRef<str>>(&self, py: Python<'_>, family: &AnyFamily, values: &[S]) -> PyResult<Arc<Series>> {
+        if let Some(series) = family.find(values) {
+            return Ok(series);
+        }
         // Only what shows the time asks for it: tests count the calls.
         let created = match self.kind() {
             Kind::Counter | Kind::Summary | Kind::Histogram => late::time(py)?,
             _ => 0.0,
         };
-        self.declared.family.series(values, || created).map_err(error::core)
+        family.series(values, || created).map_err(error::core)
+    }
+
+    /// Whether the program says itself which process it is.
+    pub(crate) fn is_identified(&self) -> bool {
+        self.identify.is_some()
+    }
+
+    /// Whether there is a series that updates go to.
+    pub(crate) fn has_series(&self) -> bool {
+        self.series.get().is_some()
+    }
+
+    /// Removes the series that have these values at these places, in the store and for every process.
+    pub(crate) fn remove_where(&self, wanted: &[(usize, &str)]) {
+        self.declared.family.remove_where(wanted);
+        self.arguments.families().iter().for_each(|family| family.remove_where(wanted));
     }
 
     pub(crate) fn kind(&self) -> Kind {

@@ -7,9 +7,8 @@ use pyo3::types::{PyDict, PyTuple};
 use tallymark::Summary as Handle;
 use tallymark::model::Kind;
 
-use super::{Definition, Metric, MetricWrapperBase, RegistryArgument, handle};
+use super::{Definition, Metric, MetricWrapperBase, RegistryArgument, Target, by_objects, target};
 use crate::late;
-use crate::value::LocalValue;
 
 /// Observations, counted and summed: sizes, durations whose mean is enough.
 ///
@@ -109,29 +108,17 @@ impl Summary {
     /// Raises:
     ///     ValueError: The metric has labels; use one of its children.
     fn observe(slf: &Bound<'_, Self>, amount: f64) -> PyResult<()> {
-        handle(slf)?.observe(amount);
-        Ok(())
+        match target(slf)? {
+            Target::Native(summary) => {
+                summary.observe(amount);
+                Ok(())
+            }
+            Target::Objects => by_objects(slf, "observe", amount, None),
+        }
     }
 
     /// Observe the seconds that a block or a function takes; a context manager and a decorator.
     fn time<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         late::timer_class(slf.py())?.call1((slf, "observe"))
-    }
-
-    #[getter]
-    fn _count(slf: &Bound<'_, Self>) -> PyResult<LocalValue> {
-        let summary = handle(slf)?.clone();
-        Ok(LocalValue::new(move || summary.local().0 as f64))
-    }
-
-    #[getter]
-    fn _sum(slf: &Bound<'_, Self>) -> PyResult<LocalValue> {
-        let summary = handle(slf)?.clone();
-        Ok(LocalValue::new(move || summary.local().1))
-    }
-
-    #[getter]
-    fn _created(slf: &Bound<'_, Self>) -> PyResult<f64> {
-        super::created(slf)
     }
 }

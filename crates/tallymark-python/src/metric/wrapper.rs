@@ -4,14 +4,18 @@
 //! `super().__init__()`. What an update does is not known here.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
+use tallymark::metric::Handle;
+use tallymark::model::Kind;
+use tallymark::{Counter, Gauge, Histogram, Summary};
 
 use super::{State, text};
 use crate::children::Children;
-use crate::convert;
+use crate::{convert, late};
 
 /// Common to all metrics: a name, a help text, label names and their children.
 ///
@@ -19,15 +23,17 @@ use crate::convert;
 #[pyclass(subclass, dict, weakref, frozen, module = "tallymark.metrics")]
 pub(crate) struct MetricWrapperBase {
     state: OnceLock<State>,
+    /// Whether Python objects count, and no series.
+    has_objects: AtomicBool,
 }
 
 impl MetricWrapperBase {
     pub(crate) fn empty() -> MetricWrapperBase {
-        MetricWrapperBase { state: OnceLock::new() }
+        MetricWrapperBase { state: OnceLock::new(), has_objects: AtomicBool::new(false) }
     }
 
     pub(crate) fn with_state(state: State) -> MetricWrapperBase {
-        MetricWrapperBase { state: OnceLock::from(state) }
+        MetricWrapperBase { state: OnceLock::from(state), has_objects: AtomicBool::new(false) }
     }
 
     /// Sets what `__init__` made.
@@ -44,6 +50,11 @@ impl MetricWrapperBase {
     pub(crate) fn state(&self) -> PyResult<&State> {
         let early = || PyAttributeError::new_err("the metric is not there yet: super().__init__() has not been called");
         self.state.get().ok_or_else(early)
+    }
+
+    /// Whether Python objects count for this metric: see `python/tallymark/_internals.py`.
+    pub(crate) fn counts_by_objects(&self) -> bool {
+        self.has_objects.load(Ordering::Relaxed)
     }
 
     /// # Errors
@@ -106,7 +117,7 @@ impl MetricWrapperBase {
     fn remove_where((state, children): (&State, &Children), wanted: &[(usize, String)]) {
         let wanted: Vec<(usize, &str)> = wanted.iter().map(|(place, value)| (*place, &**value)).collect();
         // The series first: whoever makes a child meanwhile sees that its series is removed, and makes another.
-        state.declared.family.remove_where(&wanted);
+        state.remove_where(&wanted);
         children.remove_where(&wanted);
     }
 }
@@ -318,20 +329,61 @@ impl MetricWrapperBase {
         Ok(self.state()?.arguments.kwargs.bind(py).clone())
     }
 
-    /// The children by their label values, as they are now: a copy.
-    #[getter]
-    fn _metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    /// Give the children, in order of creation.
+    fn _children(&self, py: Python<'_>) -> PyResult<Vec<Py<MetricWrapperBase>>> {
         let state = self.state()?;
-        let metrics = PyDict::new(py);
-        let Some(children) = state.children() else {
-            let no_parent = "a metric without label names, or a child, has no '_metrics'";
-            return Err(PyAttributeError::new_err(no_parent));
-        };
-        for child in children.list(py, &state.declared.family) {
-            let values = child.get().state()?.label_values();
-            metrics.set_item(PyTuple::new(py, values.iter().map(|value| &**value))?, child)?;
+        match state.children() {
+            Some(children) => Ok(children.list(py, &state.declared.family)),
+            None => Err(PyAttributeError::new_err("a metric without label names, or a child, has no children")),
         }
-        Ok(metrics)
+    }
+
+    /// Give what this process has counted of the metric itself.
+    ///
+    /// Args:
+    ///     part: ``value``, ``count``, ``sum``, ``bucket`` or ``created``.
+    ///
+    ///     bucket: Which bucket; its count is not cumulative.
+    #[pyo3(signature = (part, bucket=0))]
+    fn _local(&self, py: Python<'_>, part: &str, bucket: usize) -> PyResult<f64> {
+        let state = self.state()?;
+        let series = state.series(py)?;
+        let unknown = || PyValueError::new_err(format!("a {} has no {part} {bucket}", state.kind()));
+        if part == "created" {
+            return Ok(series.created());
+        }
+        match (state.kind(), part) {
+            (Kind::Counter, "value") => Ok(Counter::new(series).local()),
+            (Kind::Gauge, "value") => Ok(Gauge::new(series).local()),
+            (Kind::Summary, "count") => Ok(Summary::new(series).local().0 as f64),
+            (Kind::Summary, "sum") => Ok(Summary::new(series).local().1),
+            (Kind::Histogram, "sum") => Ok(Histogram::new(series).local().1),
+            (Kind::Histogram, "bucket") => {
+                let counts = Histogram::new(series).local().0;
+                counts.get(bucket).map(|count| *count as f64).ok_or_else(unknown)
+            }
+            _ => Err(unknown()),
+        }
+    }
+
+    /// Let Python objects count from now on.
+    ///
+    /// Raises:
+    ///     AttributeError: A series counts already.
+    fn _count_by_objects(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let base = slf.get();
+        if base.state.get().is_some_and(State::has_series) {
+            let problem = "the metric counts natively already; assign tallymark.values.ValueClass before it is made, or \
+                           override _metric_init";
+            return Err(PyAttributeError::new_err(problem));
+        }
+        base.has_objects.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether Python objects count.
+    fn _counts_by_objects(&self) -> bool {
+        self.counts_by_objects()
     }
 
     fn _is_observable(&self) -> PyResult<bool> {
@@ -347,7 +399,12 @@ impl MetricWrapperBase {
     }
 
     /// Called once an observable metric is there; subclasses put what they need here.
-    fn _metric_init(&self) {}
+    fn _metric_init(slf: &Bound<'_, Self>) -> PyResult<()> {
+        if slf.get().state()?.arguments.has_objects {
+            late::internals(slf.py())?.call_method1("init", (slf,))?;
+        }
+        Ok(())
+    }
 
     /// Give the samples with their suffixes for names: those of the children, or the metric's own.
     fn _samples<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -380,11 +437,14 @@ impl MetricWrapperBase {
     }
 
     /// Give the metric's own samples, with their suffixes for names and without its labels.
-    fn _child_samples<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+    fn _child_samples<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let state = slf.get().state()?;
         state.observable_labels()?;
-        convert::suffixed(py, &state.snapshot(py)?)
+        if slf.get().counts_by_objects() {
+            return late::internals(py)?.call_method1("samples", (slf,));
+        }
+        Ok(convert::suffixed(py, &state.snapshot(py)?)?.into_any())
     }
 }
 

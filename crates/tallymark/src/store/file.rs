@@ -23,6 +23,9 @@ pub struct FileStore {
 }
 
 impl FileStore {
+    /// What the file is called in a directory that processes share.
+    pub const NAME: &'static str = "metrics.tally";
+
     /// Opens the file at `path`, or makes it.
     ///
     /// # Errors
@@ -34,6 +37,15 @@ impl FileStore {
     /// Where the file is.
     pub fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    /// Opens the same file once more, for a part of this program that is a process of its own in it: gauges of all
+    /// processes are labelled with its number instead of the process id, if it has one.
+    ///
+    /// # Errors
+    /// [`Error::File`], as [`open`](Self::open).
+    pub fn as_process(&self, process: Option<u32>) -> Result<FileStore, Error> {
+        Ok(FileStore { file: self.file.as_process(process)?, known: Gated::default() })
     }
 
     /// See [`Store::leave`](crate::Store::leave).

@@ -69,7 +69,7 @@ impl Store {
             return Err(Error::NoDirectory { directory, variable });
         }
         // Not by URL: the directory may have a question mark in its name.
-        Ok(Store::File(Arc::new(FileStore::open(&directory.join("metrics.tally"), Options::default())?)))
+        Ok(Store::File(Arc::new(FileStore::open(&directory.join(FileStore::NAME), Options::default())?)))
     }
 
     fn open_with(url: &str, create: bool) -> Result<Store, Error> {
