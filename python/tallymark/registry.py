@@ -11,16 +11,22 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import (
     Any,
     NamedTuple,
+    ParamSpec,
     Protocol,
+    TypeVar,
+    cast,
     runtime_checkable,
 )
 
 from . import _tallymark
 from .metrics_core import Metric
+
+_Arguments = ParamSpec("_Arguments")
+_AnyMetric = TypeVar("_AnyMetric", bound="_tallymark.MetricWrapperBase")
 
 # What a family claims beside its name: the names of its samples.
 _SUFFIXES: Mapping[str, tuple[str, ...]] = {
@@ -160,6 +166,58 @@ class CollectorRegistry:
                 if self._names_to_collectors.get(name) is collector:
                     del self._names_to_collectors[name]
             del self._names[collector]
+
+    def collectors(self) -> list[Collector]:
+        """
+        Give the collectors, in the order of registration.
+
+        Example:
+            >>> from tallymark import Counter
+            >>> registry = CollectorRegistry()
+            >>> hits = Counter("hits", "Hits.", registry=registry)
+            >>> registry.collectors() == [hits]
+            True
+        """
+        with self._lock:
+            return list(self._names)
+
+    def clear(self) -> None:
+        """
+        Take every collector away and free all names; ``target_info`` stays.
+
+        For notebooks and tests that define their metrics anew. Metrics that somebody holds go on
+        counting, but nobody sees it.
+
+        Example:
+            >>> from tallymark import Counter
+            >>> registry = CollectorRegistry()
+            >>> for round in range(2):
+            ...     registry.clear()
+            ...     hits = Counter("hits", "Hits.", registry=registry)
+        """
+        with self._lock:
+            for collector in list(self._names):
+                self.unregister(collector)
+
+    def reset(self) -> None:
+        """
+        Start every metric again at zero, in every process that shares the store.
+
+        For tests. Children stay, so that those in hand go on counting. What custom collectors give
+        is their own business.
+
+        Example:
+            >>> from tallymark import Counter
+            >>> registry = CollectorRegistry()
+            >>> hits = Counter("hits", "Hits.", registry=registry)
+            >>> hits.inc()
+            >>> registry.reset()
+            >>> registry.get_sample_value("hits_total")
+            0.0
+        """
+        for collector in self.collectors():
+            if isinstance(collector, _tallymark.MetricWrapperBase):
+                collector._start_again()
 
     def _get_names(self, collector: Any) -> list[str]:
         describe = getattr(collector, "describe", None)
@@ -314,6 +372,51 @@ def _scrape_of(registry: Collector) -> _Scrape | None:
         if type(registry).collect in ours and "collect" not in vars(registry):
             return registry._scrape()
     return None
+
+
+def get_or_create(
+    metric: Callable[_Arguments, _AnyMetric], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> _AnyMetric:
+    """
+    Make a metric, or give the one of its name that its registry has already.
+
+    For code that runs more than once in a process: notebooks, reloaded modules, tests. The help
+    text may differ; the first one stays.
+
+    Args:
+        metric: The class.
+
+        *args: What the class takes.
+
+        **kwargs: The same by name.
+
+    Raises:
+        ValueError: The registry has a metric of this name that is not the same: of another class,
+            or with other label names, buckets, states or mode.
+
+    Example:
+        >>> from tallymark import Counter
+        >>> registry = CollectorRegistry()
+        >>> first = get_or_create(Counter, "sent", "Files sent.", ["kind"], registry=registry)
+        >>> first is get_or_create(Counter, "sent", "Files sent.", ["kind"], registry=registry)
+        True
+    """
+    try:
+        return metric(*args, **kwargs)
+    except DuplicateTimeseries as error:
+        registry: Any = kwargs.get("registry", REGISTRY)
+        known = [registry._names_to_collectors.get(name) for name in sorted(error.duplicates)]
+        wanted: Any = metric(*args, **{**kwargs, "registry": None})  # type: ignore[arg-type]
+        for collector in known:
+            if type(collector) is type(wanted) and collector._name == wanted._name:
+                for what in ("_labelnames", "_kwargs"):
+                    if getattr(collector, what) != getattr(wanted, what):
+                        raise ValueError(
+                            f"{wanted!r} is registered already with {getattr(collector, what)},"
+                            f" not with {getattr(wanted, what)}; unregister it first"
+                        ) from error
+                return cast(_AnyMetric, collector)
+        raise
 
 
 class _WholeStore:

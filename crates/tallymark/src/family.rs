@@ -140,6 +140,12 @@ impl AnyFamily {
         Arc::clone(&self.lock_order())
     }
 
+    /// Starts every series that this process knows again at zero, in every process that shares the store, with this time
+    /// as `_created`, in seconds since the Unix epoch.
+    pub fn reset_at(&self, created: f64) {
+        self.list().iter().for_each(|series| series.reset(created));
+    }
+
     /// Moves the family to another store; what was counted so far on this process's heap is carried over.
     pub fn use_store(&self, store: Store) {
         let _gate = fork::gate();

@@ -317,3 +317,30 @@ fn a_file_has_the_mode_that_was_asked_for() {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode);
     }
 }
+
+#[test]
+fn what_is_updated_after_leaving_is_counted_in_blocks_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&format!("file:{}", directory.path().join("metrics.tally").display())).unwrap();
+    let registry = Registry::with_store(store.clone());
+    let hits = registry.counter("hits", "").register_one().unwrap();
+    let live = registry.gauge("live", "").mode(GaugeMode::LiveSum).register_one().unwrap();
+    let build = registry.info("build", "").register_one().unwrap();
+    hits.inc();
+    live.set(5.0);
+    build.set(&[("version", "1")]).unwrap();
+    store.leave();
+    // Whatever takes the room that was left must not be written over.
+    let other = registry.gauge("other", "").mode(GaugeMode::LiveSum).register_one().unwrap();
+    other.set(1.0);
+    hits.inc();
+    live.set(6.0);
+    build.set(&[("version", "2")]).unwrap();
+
+    let lines = lines(&registry);
+    let has = |line: &str| assert!(lines.iter().any(|known| known == line), "no {line} in {lines:#?}");
+    has("hits_total 2.0");
+    has("live 6.0");
+    has("other 1.0");
+    has("build_info{version=\"2\"} 1.0");
+}

@@ -93,17 +93,10 @@ impl<'a> Folder<'a> {
         Ok(())
     }
 
-    /// Folds one process, whether it has ended or is about to, and frees its slot.
+    /// Folds one process, of which no handle is left, and frees its slot.
     pub(crate) fn fold_process(&mut self, process: Process) -> Result<(), NoRoom> {
-        let region = self.region;
-        for at in self.tables.chunks.clone() {
-            let Some(chunk) = Chunk::at(region, at).filter(|chunk| chunk.owner() == owner_of(process.slot)) else {
-                continue;
-            };
-            for found in chunk.blocks() {
-                self.fold_block(found, process.pid)?;
-            }
-            step("blocks folded");
+        self.fold_blocks(process)?;
+        for chunk in self.chunks_of(process) {
             // Readers that are in this chunk start again, whoever gets it next.
             self.bump();
             chunk.set_owner(NOBODY);
@@ -116,6 +109,24 @@ impl<'a> Folder<'a> {
             word.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Folds what one process has counted: its blocks no longer count, but are still its own.
+    pub(crate) fn fold_blocks(&mut self, process: Process) -> Result<(), NoRoom> {
+        for chunk in self.chunks_of(process) {
+            for found in chunk.blocks() {
+                self.fold_block(found, process.pid)?;
+                // Also where nothing is kept: a process that goes on counting does so in another block.
+                found.block.set_flag(FOLDED);
+            }
+        }
+        step("blocks folded");
+        Ok(())
+    }
+
+    fn chunks_of(&self, process: Process) -> Vec<Chunk<'a>> {
+        let chunks = self.tables.chunks.iter().filter_map(|at| Chunk::at(self.region, *at));
+        chunks.filter(|chunk| chunk.owner() == owner_of(process.slot)).collect()
     }
 
     fn fold_block(&mut self, source: Found<'_>, pid: u32) -> Result<(), NoRoom> {

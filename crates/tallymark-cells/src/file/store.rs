@@ -258,8 +258,9 @@ impl Store {
         }
     }
 
-    /// Folds this process's shard and gives its slot back. The fork gate must be held, and no thread may be in the
-    /// middle of an update; later updates claim a new slot.
+    /// Folds what this process has counted, for its end. The fork gate must be held, and no thread may be in the middle
+    /// of an update; later updates make new blocks. The place in the file is given back with the last handle, or by the
+    /// kernel: until then handles point into it.
     pub fn leave(&self) {
         let mut state = self.lock();
         if state.file.is_ours() {
@@ -293,7 +294,10 @@ impl Drop for Store {
     fn drop(&mut self) {
         // No handle is left that could update a cell: this is a clean exit. The gate may be held already, by who
         // drops the last reference; without it a child forked meanwhile finds only what a crash would leave.
-        self.leave();
+        let mut state = self.lock();
+        if state.file.is_ours() {
+            state.give_back();
+        }
     }
 }
 
@@ -538,10 +542,19 @@ impl State {
     }
 
     fn leave(&mut self) {
-        let Some(own) = self.own.take() else { return };
+        let Some(own) = &self.own else { return };
         let me = Process { slot: own.slot, pid: self.process.unwrap_or_else(std::process::id), live: false };
         if let Ok(Some(_held)) = lock::lock(&self.file, byte::FOLD, super::PATIENCE) {
             // What finds no room in the base shard stays in this shard: the next one folds it.
+            let _ = Folder::new(&mut self.tables, &self.region, &self.file).fold_blocks(me);
+        }
+    }
+
+    fn give_back(&mut self) {
+        let Some(own) = self.own.take() else { return };
+        let me = Process { slot: own.slot, pid: self.process.unwrap_or_else(std::process::id), live: false };
+        if let Ok(Some(_held)) = lock::lock(&self.file, byte::FOLD, super::PATIENCE) {
+            // As above.
             let _ = Folder::new(&mut self.tables, &self.region, &self.file).fold_process(me);
         }
         lock::unlock(&self.file, byte::slot(own.slot));

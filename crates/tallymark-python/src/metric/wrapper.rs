@@ -366,6 +366,15 @@ impl MetricWrapperBase {
         }
     }
 
+    /// Start every series again at zero, in every process that shares the store.
+    fn _start_again(&self, py: Python<'_>) -> PyResult<()> {
+        let state = self.state()?;
+        let now = late::time(py)?;
+        state.declared.family.reset_at(now);
+        state.arguments.families().iter().for_each(|family| family.reset_at(now));
+        Ok(())
+    }
+
     /// Let Python objects count from now on.
     ///
     /// Raises:
