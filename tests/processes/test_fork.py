@@ -112,6 +112,28 @@ def test_a_daemon_outlives_the_processes_it_was_forked_from(host: Host) -> None:
     assert 11111 == at_the_end.value("hits_total")
 
 
+def test_children_do_not_keep_a_killed_parent_alive(host: Host) -> None:
+    """They have its memory, the mapped file included, but not its place."""
+    worker = host.start(
+        """
+        import signal
+        queue = Gauge("queue", "Waiting.", multiprocess_mode="livesum")
+        queue.set(7)
+        if os.fork() != 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        say(os.getpid())
+        hear()
+        """
+    )
+    worker.hear()
+    worker.process.wait(60)
+    orphaned = host.scrape()
+    worker.end(status=-9)
+
+    assert 0 == orphaned.value("tallymark_live_processes")
+    assert {} == orphaned.values("queue")
+
+
 @pytest.mark.parametrize("forking", ["main thread", "other thread"])
 def test_forking_while_threads_update_loses_nothing_and_hangs_nobody(
     host: Host, forking: str

@@ -20,7 +20,7 @@ pub(crate) fn make(path: &Path, file: &File) -> Result<Arc<Region>, OpenError> {
     let io = |action| move |source| OpenError::Io { path: path.to_owned(), action, source };
     allocate(file, 0, HEADER_BYTES).map_err(io("make room for the header"))?;
     step("header allocated");
-    let region = Arc::new(Region::map(file).map_err(io("map the file"))?);
+    let region = Arc::new(Region::map(path, file).map_err(io("map the file"))?);
     let words = region.words(0, HEADER_WORDS).ok_or_else(|| OpenError::Damaged {
         path: path.to_owned(),
         what: "it has just been made, and is shorter than its header".to_owned(),
@@ -71,7 +71,7 @@ pub(crate) fn check(path: &Path, file: &File) -> Result<Arc<Region>, OpenError> 
     if length < HEADER_BYTES {
         return Err(damaged(format!("it has {length} bytes, less than a header's {HEADER_BYTES}")));
     }
-    let region = Arc::new(Region::map(file).map_err(io("map the file"))?);
+    let region = Arc::new(Region::map(path, file).map_err(io("map the file"))?);
     let words = region.words(0, HEADER_WORDS).ok_or_else(|| damaged("it became shorter".to_owned()))?;
     let found = words[header::VERSION].load(Ordering::Relaxed) as u32;
     if found > VERSION {

@@ -3,9 +3,10 @@
 //! A large range of addresses is reserved at the start, so the file can grow without anything being moved. Only words
 //! that lie in the file are handed out: touching the mapping behind the file's end would be a fatal signal.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64 as Length, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -25,12 +26,18 @@ pub struct Region {
 }
 
 impl Region {
-    /// Maps `file`, whatever it holds.
-    pub(crate) fn map(file: &File) -> io::Result<Region> {
-        let metadata = file.metadata()?;
+    /// Maps `file`, which is at `path`, whatever it holds.
+    pub(crate) fn map(path: &Path, file: &File) -> io::Result<Region> {
+        // Opened once more: a forked child keeps the mapping, and with it the description that it was made of. Were that
+        // the one that holds this process's lock, the process would seem to live as long as its children.
+        let mapped = OpenOptions::new().read(true).write(true).open(path)?;
+        let metadata = mapped.metadata()?;
+        if identity(&metadata) != identity(&file.metadata()?) {
+            return Err(io::Error::other("another file has taken its place just now"));
+        }
         let mut result = Err(io::Error::from(io::ErrorKind::OutOfMemory));
         for size in RESERVE {
-            result = MmapOptions::new().len(size).map_raw(file);
+            result = MmapOptions::new().len(size).map_raw(&mapped);
             if result.is_ok() {
                 break;
             }
