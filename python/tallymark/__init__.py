@@ -43,7 +43,7 @@ from .metrics import (
 from .metrics_core import Metric
 from .platform_collector import PLATFORM_COLLECTOR, PlatformCollector
 from .process_collector import PROCESS_COLLECTOR, ProcessCollector
-from .registry import REGISTRY, CollectorRegistry, get_or_create
+from .registry import REGISTRY, CollectorRegistry
 
 __all__ = (
     "CONTENT_TYPE_LATEST",
@@ -68,7 +68,6 @@ __all__ = (
     "disable_created_metrics",
     "enable_created_metrics",
     "generate_latest",
-    "get_or_create",
     "make_asgi_app",
     "make_wsgi_app",
     "start_http_server",
