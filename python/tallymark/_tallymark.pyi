@@ -198,7 +198,8 @@ class Histogram(MetricWrapperBase):
 class Info(MetricWrapperBase):
     """Facts about the thing measured, as labels: a version, a build host."""
 
-    _value: Any
+    @property
+    def _value(self) -> dict[str, str]: ...
     def __init__(
         self,
         name: str,
@@ -216,7 +217,8 @@ class Info(MetricWrapperBase):
 class Enum(MetricWrapperBase):
     """Which of a set of states holds; the first one at the start."""
 
-    _value: Any
+    @property
+    def _value(self) -> int: ...
     @property
     def _states(self) -> list[str]: ...
     def __init__(

@@ -7,8 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
-use pyo3::types::PyModule;
-use pyo3::types::PyType;
+use pyo3::types::{PyModule, PyString, PyType};
 
 /// The last value seen of `tallymark.metrics._use_created`, for scrapes that run without Python.
 static USE_CREATED: AtomicBool = AtomicBool::new(true);
@@ -84,9 +83,11 @@ impl Counting<'_> {
 /// How metrics that are made now count.
 pub(crate) fn counting(py: Python<'_>) -> PyResult<Counting<'_>> {
     static VALUES: Cached<PyModule> = Cached::new();
+    static NAME: Cached<PyString> = Cached::new();
+    static FIRST: Cached<PyAny> = Cached::new();
     let values = module(py, &VALUES, "tallymark.values")?;
-    let class = values.getattr("ValueClass")?;
-    if class.is(values.getattr("_first_value_class")?) {
+    let class = values.getattr(NAME.get_or(py, || Ok(PyString::new(py, "ValueClass")))?)?;
+    if class.is(FIRST.get_or(py, || values.getattr("_first_value_class"))?) {
         return Ok(Counting::Natively);
     }
     if class.is(values.getattr("MutexValue")?) {
