@@ -44,9 +44,11 @@ class LocalValue:
         Set the number of a counter or a gauge; a counter's for all processes.
 
         Raises:
-            AttributeError: It is a part of a histogram or a summary, whose parts change together.
+            AttributeError: It is a part of a histogram or a summary.
         """
-        self._only_value("set")
+        if self._part != "value":
+            problem = f"the {self._part} of {self._metric!r} cannot be set by itself"
+            raise AttributeError(f"{problem}; reset() of the registry starts it again")
         if isinstance(self._metric, Counter):
             self._metric.reset()
             self._metric.inc(value)
@@ -54,14 +56,11 @@ class LocalValue:
             self._metric.set(value)
 
     def inc(self, amount: float) -> None:
-        """
-        Add to the number of a counter or a gauge.
-
-        Raises:
-            AttributeError: It is a part of a histogram or a summary, whose parts change together.
-        """
-        self._only_value("changed")
-        self._metric.inc(amount)
+        """Add to the number; what it is a part of is seen half changed until the rest follows."""
+        if self._part == "value":
+            self._metric.inc(amount)
+        else:
+            self._metric._add_local(self._part, self._bucket, amount)
 
     def get_exemplar(self) -> Exemplar | None:
         """Give the last exemplar of the number, if there is one."""
@@ -69,13 +68,6 @@ class LocalValue:
             return None
         exemplar: Exemplar | None = self._metric._child_samples()[self._bucket].exemplar
         return exemplar
-
-    def _only_value(self, done: str) -> None:
-        if self._part != "value":
-            problem = (
-                f"the {self._part} of {self._metric!r} cannot be {done} by itself; use observe()"
-            )
-            raise AttributeError(problem)
 
 
 class _Part:
@@ -195,7 +187,10 @@ def attach() -> None:
             "_sum": _part("sum"),
             "_created": _Created(),
         },
-        Info: {"_value": property(_facts)},
+        Info: {
+            "_value": property(_facts),
+            "_labelname_set": property(lambda info: set(info._labelnames)),
+        },
         Enum: {"_value": property(_state)},
     }
     for metric, attributes in parts.items():

@@ -97,14 +97,31 @@ def test_counters_and_gauges_can_be_set(registry: CollectorRegistry) -> None:
     assert 3 == registry.get_sample_value("g")
 
 
-def test_a_part_of_a_histogram_cannot_be_changed(registry: CollectorRegistry) -> None:
-    """Its parts change together."""
-    histogram = Histogram("h", "H.", registry=registry)
+def test_the_parts_of_a_histogram_can_be_added_to(registry: CollectorRegistry) -> None:
+    """Subclasses count ready-made observations so; to set one part alone makes no sense."""
 
-    with pytest.raises(AttributeError, match="observe"):
+    class Batched(Histogram):
+        def observe_all(self, amounts: list[float]) -> None:
+            self._sum.inc(sum(amounts))
+            for amount in amounts:
+                for bound, bucket in zip(self._upper_bounds, self._buckets, strict=True):
+                    if amount <= bound:
+                        bucket.inc(1)
+                        break
+
+    histogram = Batched("h", "H.", buckets=[1, 5], registry=registry)
+    histogram.observe_all([0.5, 3, 4])
+    summary = Summary("s", "S.", registry=registry)
+    summary._count.inc(2)
+    summary._sum.inc(0.5)
+
+    assert 1 == registry.get_sample_value("h_bucket", {"le": "1.0"})
+    assert (3, 7.5) == (registry.get_sample_value("h_count"), registry.get_sample_value("h_sum"))
+    assert (2, 0.5) == (summary._count.get(), summary._sum.get())
+    with pytest.raises(AttributeError, match="by itself"):
         histogram._sum.set(0)
-    with pytest.raises(AttributeError, match="observe"):
-        histogram._buckets[0].inc(1)
+    with pytest.raises(ValueError, match="cannot change by"):
+        histogram._buckets[0].inc(0.5)
 
 
 def test_infos_and_enums_have_values(registry: CollectorRegistry) -> None:
@@ -254,6 +271,27 @@ def test_value_objects_carry_exemplars(
     assert isinstance(counter._value.get_exemplar(), Exemplar)
 
 
+def test_children_count_by_the_class_that_is_there_when_they_are_made(
+    value_class: None, registry: CollectorRegistry
+) -> None:
+    """Of a parent that was made before; its other children stay as they are."""
+    parent = Counter("c", "C.", ["l"], registry=registry)
+    parent.labels("native").inc(1)
+    values.ValueClass = Recording
+    parent.labels("object").inc(2)
+    values.ValueClass = values._first_value_class
+    parent.labels("again").inc(3)
+
+    assert isinstance(parent.labels("object")._value, Recording)
+    assert {"native": 1, "object": 2, "again": 3} == {
+        sample.labels["l"]: sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "c_total"
+    }
+    assert b'c_total{l="object"} 2.0' in generate_latest(registry)
+
+
 def test_a_labelled_parent_is_refused_with_value_objects_too(
     recording: type[Recording], registry: CollectorRegistry
 ) -> None:
@@ -331,6 +369,32 @@ def test_a_subclass_adds_samples(registry: CollectorRegistry) -> None:
 
     assert 2 == registry.get_sample_value("s", {"l": "x", "quantile": "0.25"})
     assert 4 == registry.get_sample_value("s_count", {"l": "x"})
+
+
+def test_a_subclass_shows_what_only_other_processes_have(
+    shared: CollectorRegistry, tmp_path: Path
+) -> None:
+    """It says what the samples of its own children are; the others are as they were counted."""
+
+    class Doubled(Counter):
+        def _child_samples(self) -> list[Sample]:
+            own = super()._child_samples()
+            return [*own, Sample("_doubled", {}, 2 * next(iter(own)).value)]
+
+    name = 1
+    values.ValueClass = values.MultiProcessValue(lambda: name)
+    registry = CollectorRegistry()
+    here = Doubled("c", "C.", ["l"], registry=registry)
+    there = Counter("c", "C.", ["l"], registry=None)
+    here.labels("soup").inc()
+    name = 2
+    there.labels("soup").inc()
+    there.labels("cake").inc(5)
+
+    assert 2 == registry.get_sample_value("c_total", {"l": "soup"})
+    assert 4 == registry.get_sample_value("c_doubled", {"l": "soup"})
+    assert 5 == registry.get_sample_value("c_total", {"l": "cake"})
+    assert registry.get_sample_value("c_doubled", {"l": "cake"}) is None
 
 
 # ---- Several processes in one

@@ -260,6 +260,12 @@ impl<'a> Block<'a> {
     /// Waits only for other threads of this process, each for the few instructions between lock and unlock.
     #[inline]
     pub fn observe(self, index: Option<usize>, amount: f64) {
+        self.observe_many(index, 1, amount);
+    }
+
+    /// Adds `times` to the count at `index` (or to none), and `amount` to the sum, as [`observe`](Self::observe) does.
+    #[inline]
+    pub fn observe_many(self, index: Option<usize>, times: u64, amount: f64) {
         let (counts, sum) = self.tally_words();
         self.lock_tally();
         // Release fence: who sees a word of this undo record sees the sequence that ended the last observation.
@@ -274,7 +280,7 @@ impl<'a> Block<'a> {
         self.words[3].store(sequence + 1, Release);
         fence(Release);
         if let Some(index) = index {
-            counts[index].store(count + 1, Relaxed);
+            counts[index].store(count.wrapping_add(times), Relaxed);
         }
         sum.store((f64::from_bits(total) + amount).to_bits(), Relaxed);
         // Release: who sees the even sequence sees the changes. Pairs with `tally`.

@@ -31,12 +31,9 @@ pub(crate) fn to_metric<'py>(py: Python<'py>, snapshot: &FamilySnapshot) -> PyRe
     Ok(metric)
 }
 
-/// The family's samples with their suffixes for names.
-pub(crate) fn suffixed<'py>(py: Python<'py>, snapshot: &FamilySnapshot) -> PyResult<Bound<'py, PyTuple>> {
-    let samples = snapshot.samples();
-    let suffix = |sample: &Sample| sample.name.strip_prefix(snapshot.family.name()).unwrap_or_default().to_owned();
-    let samples = samples.iter().map(|sample| to_sample(py, &suffix(sample), sample)).collect::<PyResult<Vec<_>>>()?;
-    PyTuple::new(py, samples)
+/// A sample of the family with its suffix for a name.
+pub(crate) fn suffixed<'py>(py: Python<'py>, family: &Family, sample: &Sample) -> PyResult<Bound<'py, PyAny>> {
+    to_sample(py, sample.name.strip_prefix(family.name()).unwrap_or_default(), sample)
 }
 
 fn to_sample<'py>(py: Python<'py>, name: &str, sample: &Sample) -> PyResult<Bound<'py, PyAny>> {

@@ -43,7 +43,9 @@ impl RegistryCore {
     /// Whether a scrape has to ask Python for anything.
     pub(crate) fn needs_python(&self) -> bool {
         self.collectors.lock().iter().any(|collector| match &collector.declared {
-            Some(declared) => declared.has_functions.load(Ordering::Relaxed),
+            Some(declared) => {
+                declared.has_functions.load(Ordering::Relaxed) || declared.has_objects.load(Ordering::Relaxed)
+            }
             None => true,
         })
     }
@@ -55,6 +57,9 @@ impl RegistryCore {
         let collectors = self.collectors.lock().clone();
         for collector in collectors {
             match &collector.declared {
+                Some(declared) if declared.has_objects.load(Ordering::Relaxed) => {
+                    plan.steps.push(Step::Call(collector.object.getattr(py, "collect")?));
+                }
                 Some(declared) if plan.asked.may_have(declared) => {
                     plan.functions.extend(declared.functions(py));
                     plan.steps.push(Step::Read(Arc::clone(declared)));

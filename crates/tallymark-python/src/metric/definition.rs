@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::Borrowed;
@@ -147,6 +148,9 @@ impl<'py> Definition<'_, 'py> {
                 }
             })),
         };
+        if has_objects {
+            declared.has_objects.store(true, Ordering::Relaxed);
+        }
         let definition = declared.family.definition();
         let is_child = !values.is_empty();
         let is_parent = !is_child && !definition.label_names().is_empty();

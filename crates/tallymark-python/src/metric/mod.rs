@@ -9,6 +9,7 @@ pub(crate) mod enumeration;
 pub(crate) mod gauge;
 pub(crate) mod histogram;
 pub(crate) mod info;
+mod reading;
 mod state;
 pub(crate) mod summary;
 mod wrapper;
@@ -24,7 +25,7 @@ use tallymark::metric::Handle;
 use tallymark::model::{Exemplar, Kind};
 
 pub(crate) use definition::{Arguments, Definition, RegistryArgument, adopt, texts};
-pub(crate) use state::{Declared, State};
+pub(crate) use state::{ChildCounts, Declared, State};
 pub(crate) use wrapper::{MetricWrapperBase, overrides};
 
 use crate::{convert, error, late};
@@ -100,10 +101,14 @@ pub(crate) fn by_objects<'py, M: Metric>(
 
 /// A child of one of our own classes, made without running its `__init__`.
 pub(crate) fn new_child(py: Python<'_>, parent: &State, values: &[&str]) -> PyResult<Py<MetricWrapperBase>> {
-    let (state, series) = parent.of_child(py, values)?;
+    let (state, counts) = parent.of_child(py, values)?;
+    let by_objects = matches!(counts, ChildCounts::ByObjects);
     macro_rules! child {
         ($class:ty) => {{
-            let handle = series.map_or_else(OnceLock::new, |it| OnceLock::from(<$class as Metric>::Handle::new(it)));
+            let handle = match counts {
+                ChildCounts::In(series) => OnceLock::from(<$class as Metric>::Handle::new(series)),
+                _ => OnceLock::new(),
+            };
             let base = MetricWrapperBase::with_state(state);
             let child = PyClassInitializer::from(base).add_subclass(<$class>::holding(handle));
             Bound::new(py, child)?.into_super()
@@ -118,8 +123,8 @@ pub(crate) fn new_child(py: Python<'_>, parent: &State, values: &[&str]) -> PyRe
         Kind::StateSet => child!(enumeration::Enum),
         kind => return Err(PyTypeError::new_err(format!("{kind} is not a type of native metrics"))),
     };
-    if parent.arguments.has_objects {
-        child.call_method0("_metric_init")?;
+    if by_objects {
+        late::internals(py)?.call_method1("init", (&child,))?;
     }
     Ok(child.unbind())
 }

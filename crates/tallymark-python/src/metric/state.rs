@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tallymark::metric::Handle;
-use tallymark::model::{Body, FamilySnapshot, Kind, Labels};
+use tallymark::model::{FamilySnapshot, Kind, Labels, Sample};
 use tallymark::{AnyFamily, Gauge, Series, gather};
 
+use super::reading::{self, Reading};
 use super::{Arguments, float};
 use crate::children::Children;
+use crate::late::Counting;
 use crate::{error, late};
 
 /// What `__init__` leaves behind.
@@ -29,12 +31,24 @@ pub(crate) struct State {
     children: Option<Children>,
 }
 
+/// What counts for a child that is made natively.
+pub(crate) enum ChildCounts {
+    /// This series.
+    In(Arc<Series>),
+    /// A series for each process that the program says it is.
+    AsIdentified,
+    /// Python objects.
+    ByObjects,
+}
+
 /// What a scrape needs of a metric: shared by the metric, its children and the registries it is in.
 pub(crate) struct Declared {
     pub(crate) family: Arc<AnyFamily>,
     functions: Mutex<Vec<Function>>,
     /// Whether there are any functions: only then does a scrape of the family need Python.
     pub(crate) has_functions: AtomicBool,
+    /// Whether Python objects count for some child, so that a scrape needs `collect()`.
+    pub(crate) has_objects: AtomicBool,
 }
 
 /// A function that gives a gauge its value at every scrape.
@@ -45,7 +59,8 @@ struct Function {
 
 impl Declared {
     pub(crate) fn new(family: Arc<AnyFamily>) -> Declared {
-        Declared { family, functions: Mutex::default(), has_functions: AtomicBool::new(false) }
+        let (has_functions, has_objects) = (AtomicBool::new(false), AtomicBool::new(false));
+        Declared { family, functions: Mutex::default(), has_functions, has_objects }
     }
 
     /// Lets `function` give the gauge its value from now on.
@@ -102,24 +117,30 @@ impl State {
         State { declared, arguments, labels, series: OnceLock::new(), identify, children }
     }
 
-    /// The state of a child, and its series if it has only one.
-    pub(crate) fn of_child(&self, py: Python<'_>, values: &[&str]) -> PyResult<(State, Option<Arc<Series>>)> {
-        let identify = late::identify(py)?;
+    /// The state of a child, and its series if it has only one. Python objects are still to be made, where they count.
+    pub(crate) fn of_child(&self, py: Python<'_>, values: &[&str]) -> PyResult<(State, ChildCounts)> {
+        let counting = match self.kind() {
+            // These two never counted by values.
+            Kind::Info | Kind::StateSet => Counting::Natively,
+            _ => late::counting(py)?,
+        };
         let (declared, arguments) = (Arc::clone(&self.declared), Arc::clone(&self.arguments));
-        if identify.is_none() && !arguments.has_objects {
+        if matches!(counting, Counting::Natively | Counting::InMemory) {
             let series = self.make_series(py, &self.declared.family, values)?;
             let labels = Some(Arc::clone(series.labels()));
             let known = OnceLock::from(Arc::clone(&series));
             let state = State { declared, arguments, labels, series: known, identify: None, children: None };
-            return Ok((state, Some(series)));
+            return Ok((state, ChildCounts::In(series)));
         }
         let labels = self.declared.family.definition().labels(values).map_err(error::refused)?;
-        let state = State::new(declared, arguments, Some(Arc::new(labels)), identify.map(Bound::unbind));
-        if !state.arguments.has_objects {
-            // It is shown from now on, as any other.
-            state.series(py)?;
+        let state = State::new(declared, arguments, Some(Arc::new(labels)), counting.identify());
+        if !state.is_identified() {
+            state.declared.has_objects.store(true, Ordering::Relaxed);
+            return Ok((state, ChildCounts::ByObjects));
         }
-        Ok((state, None))
+        // It is shown from now on, as any other.
+        state.series(py)?;
+        Ok((state, ChildCounts::AsIdentified))
     }
 
     /// The series of an observable metric, made at its first use.
@@ -193,27 +214,26 @@ impl State {
         self.labels.as_ref().ok_or_else(missing)
     }
 
-    /// The family as it is now: of a child only its own series, without their labels.
+    /// The family as it is now.
     pub(crate) fn snapshot(&self, py: Python<'_>) -> PyResult<FamilySnapshot> {
         self.declared.call_functions(py)?;
         let with_created = late::use_created(py)?;
         let family = Arc::clone(&self.declared.family);
-        let own = self.labels.clone().filter(|labels| !labels.values().is_empty());
-        Ok(py.detach(|| {
-            let mut gathered = gather(&[family], &[], with_created);
-            let mut snapshot = gathered.declared.remove(0);
-            if let Some(own) = own {
-                let names = snapshot.family.label_names();
-                let is_own = |labels: &[(String, String)]| {
-                    let mut own = names.iter().zip(own.values());
-                    own.all(|(name, value)| labels.iter().any(|(n, v)| **n == **name && **v == **value))
-                };
-                let mut samples = snapshot.samples();
-                samples.retain(|sample| is_own(&sample.labels));
-                samples.iter_mut().for_each(|s| s.labels.retain(|(name, _)| !names.iter().any(|n| **n == **name)));
-                snapshot.body = Body::Samples(samples);
-            }
-            snapshot
-        }))
+        Ok(py.detach(|| gather(&[family], &[], with_created).declared.remove(0)))
+    }
+
+    /// The samples of all children as they are now.
+    pub(crate) fn reading(&self, py: Python<'_>) -> PyResult<Reading> {
+        let snapshot = self.snapshot(py)?;
+        Ok(py.detach(|| Reading::new(&snapshot)))
+    }
+
+    /// The metric's own samples, without the labels of a child.
+    pub(crate) fn own_samples(&self, py: Python<'_>) -> PyResult<Vec<Sample>> {
+        let values = self.observable_labels()?.values();
+        if let Some(reading) = reading::shared(&self.declared) {
+            return Ok(reading.of(values));
+        }
+        Ok(self.reading(py)?.of(values))
     }
 }

@@ -3,17 +3,17 @@
 //! A metric object is empty until `__init__` has run, so that Python subclasses may do as they like before they call
 //! `super().__init__()`. What an update does is not known here.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use tallymark::metric::Handle;
-use tallymark::model::Kind;
+use tallymark::model::{Body, FamilySnapshot, Kind, Sample};
 use tallymark::{Counter, Gauge, Histogram, Summary};
 
-use super::{State, text};
+use super::{State, reading, text};
 use crate::children::Children;
 use crate::{convert, late};
 
@@ -254,8 +254,15 @@ impl MetricWrapperBase {
     fn collect<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
         let py = slf.py();
         let state = slf.get().state()?;
-        if !state.arguments.overrides {
-            return PyList::new(py, [convert::to_metric(py, &state.snapshot(py)?)?]);
+        if !state.arguments.overrides && !state.declared.has_objects.load(Ordering::Relaxed) {
+            let snapshot = match state.label_values() {
+                [] => state.snapshot(py)?,
+                _ => FamilySnapshot {
+                    family: Arc::clone(state.declared.family.definition()),
+                    body: Body::Samples(state.own_samples(py)?),
+                },
+            };
+            return PyList::new(py, [convert::to_metric(py, &snapshot)?]);
         }
         let metric = convert::describe(py, state.declared.family.definition())?;
         let add = metric.getattr("add_sample")?;
@@ -366,6 +373,32 @@ impl MetricWrapperBase {
         }
     }
 
+    /// Add to one part of a summary or a histogram by itself.
+    ///
+    /// Args:
+    ///     part: ``count``, ``sum`` or ``bucket``.
+    ///
+    ///     bucket: Which bucket.
+    ///
+    ///     amount: What to add; a whole number unless it is the sum.
+    fn _add_local(&self, py: Python<'_>, part: &str, bucket: usize, amount: f64) -> PyResult<()> {
+        let state = self.state()?;
+        let series = state.series(py)?;
+        let is_whole = amount >= 0.0 && amount.fract() == 0.0;
+        // CAST: whole; `as` saturates far beyond what anybody counts.
+        let times = amount as u64;
+        match (state.kind(), part) {
+            (Kind::Summary, "sum") => Summary::new(series).observe_many(0, amount),
+            (Kind::Histogram, "sum") => Histogram::new(series).observe_many(None, 0, amount),
+            (Kind::Summary, "count") if is_whole => Summary::new(series).observe_many(times, 0.0),
+            (Kind::Histogram, "bucket") if is_whole => Histogram::new(series).observe_many(Some(bucket), times, 0.0),
+            (kind, _) => {
+                return Err(PyValueError::new_err(format!("the {part} of a {kind} cannot change by {amount}")));
+            }
+        }
+        Ok(())
+    }
+
     /// Start every series again at zero, in every process that shares the store.
     fn _start_again(&self, py: Python<'_>) -> PyResult<()> {
         let state = self.state()?;
@@ -423,13 +456,16 @@ impl MetricWrapperBase {
         }
     }
 
-    /// Give the children's samples, with the children's labels.
+    /// Give the children's samples, with the children's labels; and those of label sets that only other processes have.
     fn _multi_samples<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
         let py = slf.py();
         let (state, children) = Self::parent(slf)?;
         let names = state.declared.family.definition().label_names();
         let samples = PyList::empty(py);
-        for child in children.list(py, &state.declared.family) {
+        let reading = Arc::new(state.reading(py)?);
+        let _shared = reading::share(&state.declared, &reading);
+        let children = children.list(py, &state.declared.family);
+        for child in &children {
             for sample in child.bind(py).call_method0("_samples")?.try_iter()? {
                 let sample = sample?;
                 let labels = PyDict::new(py);
@@ -440,6 +476,21 @@ impl MetricWrapperBase {
                 let replaced = PyDict::new(py);
                 replaced.set_item("labels", labels)?;
                 samples.append(sample.call_method("_replace", (), Some(&replaced))?)?;
+            }
+        }
+        let known = |values: &[String]| {
+            let is_it = |child: &Py<MetricWrapperBase>| {
+                let own = child.get().state().map_or(&[][..], State::label_values);
+                own.iter().map(|value| &**value).eq(values.iter().map(String::as_str))
+            };
+            children.iter().any(is_it)
+        };
+        for (values, others) in reading.groups().iter().filter(|(values, _)| !known(values)) {
+            let labels = names.iter().map(|name| (**name).to_owned()).zip(values.iter().cloned());
+            for sample in others {
+                let labels = labels.clone().chain(sample.labels.iter().cloned()).collect();
+                let sample = Sample { labels, ..sample.clone() };
+                samples.append(convert::suffixed(py, state.declared.family.definition(), &sample)?)?;
             }
         }
         Ok(samples)
@@ -453,7 +504,10 @@ impl MetricWrapperBase {
         if slf.get().counts_by_objects() {
             return late::internals(py)?.call_method1("samples", (slf,));
         }
-        Ok(convert::suffixed(py, &state.snapshot(py)?)?.into_any())
+        let definition = state.declared.family.definition();
+        let samples = state.own_samples(py)?;
+        let samples = samples.iter().map(|sample| convert::suffixed(py, definition, sample));
+        Ok(PyTuple::new(py, samples.collect::<PyResult<Vec<_>>>()?)?.into_any())
     }
 }
 

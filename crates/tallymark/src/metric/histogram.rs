@@ -42,6 +42,21 @@ impl Histogram {
         Ok(())
     }
 
+    /// Counts what was counted elsewhere: `times` observations in one bucket (by its place among the family's bounds, or in
+    /// none), whose sum is `sum`. A bucket that the family does not have is none.
+    ///
+    /// ```
+    /// let registry = tallymark::Registry::new();
+    /// let latency = registry.histogram("latency", "Seconds.").bounds(&[0.1, 1.0]).register_one()?;
+    /// latency.observe_many(Some(1), 3, 1.5);
+    /// assert_eq!(latency.local(), (Box::from([0, 3, 0]), 1.5));
+    /// # Ok::<(), tallymark::Error>(())
+    /// ```
+    pub fn observe_many(&self, bucket: Option<usize>, times: u64, sum: f64) {
+        let bucket = bucket.filter(|bucket| *bucket < self.series.definition().bounds().len());
+        self.series.cells().observe_many(bucket, times, sum);
+    }
+
     /// Observes the seconds until the result is dropped.
     pub fn start_timer(&self) -> Timer {
         let histogram = self.clone();

@@ -20,6 +20,11 @@ impl Summary {
         self.series.cells().observe(Some(0), amount);
     }
 
+    /// Counts `times` observations whose sum is `sum`.
+    pub fn observe_many(&self, times: u64, sum: f64) {
+        self.series.cells().observe_many(Some(0), times, sum);
+    }
+
     /// Observes the seconds until the result is dropped.
     pub fn start_timer(&self) -> Timer {
         let summary = self.clone();
