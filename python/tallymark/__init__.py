@@ -16,15 +16,24 @@ Example:
 import atexit
 
 from . import _tallymark
+
+# Programs use these as attributes of the package, without importing them.
+from . import decorator as decorator
+from . import mmap_dict as mmap_dict
+from ._stand_in import install_as_prometheus_client
 from ._tallymark import use_store
 from .exposition import (
     CONTENT_TYPE_LATEST,
     CONTENT_TYPE_PLAIN_0_0_4,
     CONTENT_TYPE_PLAIN_1_0_0,
     MetricsHandler,
+    delete_from_gateway,
     generate_latest,
+    instance_ip_grouping_key,
     make_asgi_app,
     make_wsgi_app,
+    push_to_gateway,
+    pushadd_to_gateway,
     start_http_server,
     start_wsgi_server,
     write_to_textfile,
@@ -43,7 +52,7 @@ from .metrics import (
 from .metrics_core import Metric
 from .platform_collector import PLATFORM_COLLECTOR, PlatformCollector
 from .process_collector import PROCESS_COLLECTOR, ProcessCollector
-from .registry import REGISTRY, CollectorRegistry
+from .registry import REGISTRY, CollectorRegistry, get_or_create
 
 __all__ = (
     "CONTENT_TYPE_LATEST",
@@ -65,11 +74,17 @@ __all__ = (
     "PlatformCollector",
     "ProcessCollector",
     "Summary",
+    "delete_from_gateway",
     "disable_created_metrics",
     "enable_created_metrics",
     "generate_latest",
+    "get_or_create",
+    "install_as_prometheus_client",
+    "instance_ip_grouping_key",
     "make_asgi_app",
     "make_wsgi_app",
+    "push_to_gateway",
+    "pushadd_to_gateway",
     "start_http_server",
     "start_wsgi_server",
     "use_store",

@@ -1,4 +1,4 @@
-"""The ways out for a registry: text, WSGI and ASGI endpoints, an HTTP server, a file.
+"""The ways out for a registry: text, WSGI and ASGI endpoints, an HTTP server, a file, a push.
 
 Formats are chosen and written by the native core, and the server is native too; here is what puts
 them together. Whatever has ``collect()`` can be shown, but only a registry without a scrape's worth
@@ -20,6 +20,7 @@ from typing import (
     ClassVar,
 )
 from urllib.parse import parse_qs, urlsplit
+from urllib.request import build_opener
 from wsgiref.simple_server import make_server
 
 from . import _tallymark
@@ -33,25 +34,37 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# `make_server` and what stands beside it are used from here by servers built on them.
+# `make_server`, `build_opener` and what stands beside them are used from here by servers built on
+# them, and replaced here by their tests.
 __all__ = (
     "CONTENT_TYPE_LATEST",
     "CONTENT_TYPE_PLAIN_0_0_4",
     "CONTENT_TYPE_PLAIN_1_0_0",
+    "CompressionType",
     "MetricsHandler",
     "ServerThread",
     "ThreadingWSGIServer",
+    "_PrometheusRedirectHandler",
     "_SilentHandler",
+    "basic_auth_handler",
+    "build_opener",
     "choose_encoder",
+    "default_handler",
+    "delete_from_gateway",
     "floatToGoString",
     "generate_latest",
     "gzip_accepted",
+    "instance_ip_grouping_key",
     "make_asgi_app",
     "make_server",
     "make_wsgi_app",
     "parse_version",
+    "passthrough_redirect_handler",
+    "push_to_gateway",
+    "pushadd_to_gateway",
     "start_http_server",
     "start_wsgi_server",
+    "tls_auth_handler",
     "write_to_textfile",
 )
 
@@ -423,5 +436,17 @@ def write_to_textfile(
         raise
 
 
-# Last: it looks up `_bake_output` in this module.
+# Last: they look up `_bake_output` and others in this module.
+from ._push import (  # noqa: E402
+    CompressionType,
+    _PrometheusRedirectHandler,
+    basic_auth_handler,
+    default_handler,
+    delete_from_gateway,
+    instance_ip_grouping_key,
+    passthrough_redirect_handler,
+    push_to_gateway,
+    pushadd_to_gateway,
+    tls_auth_handler,
+)
 from .asgi import make_asgi_app  # noqa: E402

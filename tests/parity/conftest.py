@@ -11,12 +11,15 @@ import pytest
 
 MODULES = (
     "asgi",
+    "bridge.graphite",
     "context_managers",
     "core",
+    "decorator",
     "exposition",
     "gc_collector",
     "metrics",
     "metrics_core",
+    "mmap_dict",
     "openmetrics.exposition",
     "platform_collector",
     "process_collector",
@@ -29,7 +32,8 @@ MODULES = (
 
 def load(package: str) -> SimpleNamespace:
     """
-    Give a package with its modules as attributes; ``openmetrics`` is the exposition of that name.
+    Give a package with its modules as attributes; ``openmetrics`` is the exposition of that name,
+    ``bridge`` the bridge to Graphite.
     """
     client = SimpleNamespace(package=importlib.import_module(package))
     for name in MODULES:

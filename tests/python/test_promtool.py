@@ -45,7 +45,7 @@ def fill(registry: CollectorRegistry) -> None:
 def check(exposition: bytes) -> None:
     """Fails with what promtool says against the exposition."""
     promtool = shutil.which("promtool")
-    assert promtool, "no promtool on PATH: run scripts/prometheus"
+    assert promtool, "no promtool on PATH: run scripts/debian promtool"
     result = subprocess.run(
         [promtool, "check", "metrics"], input=exposition, capture_output=True, timeout=60
     )

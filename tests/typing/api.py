@@ -10,10 +10,12 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 import tallymark as prometheus_client
+from aiohttp import web
 from tallymark import (
     CONTENT_TYPE_LATEST,
     GC_COLLECTOR,
@@ -32,16 +34,22 @@ from tallymark import (
     PlatformCollector,
     ProcessCollector,
     Summary,
+    delete_from_gateway,
     disable_created_metrics,
     enable_created_metrics,
     generate_latest,
+    instance_ip_grouping_key,
     make_asgi_app,
     make_wsgi_app,
+    push_to_gateway,
+    pushadd_to_gateway,
     start_http_server,
     start_wsgi_server,
     use_store,
     write_to_textfile,
 )
+from tallymark.aiohttp import make_aiohttp_handler
+from tallymark.bridge.graphite import GraphiteBridge
 from tallymark.context_managers import Timer
 from tallymark.core import (
     CounterMetricFamily,
@@ -57,11 +65,23 @@ from tallymark.core import (
     Timestamp,
     UnknownMetricFamily,
 )
-from tallymark.exposition import ServerThread, choose_encoder, gzip_accepted
+from tallymark.decorator import contextmanager, decorate, getargspec
+from tallymark.django import PrometheusDjangoView
+from tallymark.exposition import (
+    CompressionType,
+    ServerThread,
+    basic_auth_handler,
+    choose_encoder,
+    default_handler,
+    gzip_accepted,
+    tls_auth_handler,
+)
 from tallymark.metrics import MetricWrapperBase
+from tallymark.mmap_dict import MmapedDict, mmap_key
 from tallymark.multiprocess import MultiProcessCollector, mark_process_dead
 from tallymark.openmetrics import exposition as openmetrics
 from tallymark.registry import Collector
+from tallymark.twisted import MetricsResource
 from tallymark.utils import INF, floatToGoString
 from tallymark.validation import enable_legacy_validation, get_legacy_validation
 
@@ -186,6 +206,50 @@ if isinstance(server, WSGIServer):
 if not isinstance(thread, ServerThread):
     real: threading.Thread = thread
 start_wsgi_server(8000, certfile="c", keyfile="k", tls_min_version=ssl.TLSVersion.TLSv1_3)
+
+# Pushes.
+compression: CompressionType = "gzip"
+push_to_gateway("gateway", "job", registry, {"shard": 1}, compression=compression)
+push_to_gateway("gateway", "job", registry, compression="zip")  # type: ignore[arg-type]
+pushadd_to_gateway("gateway", "job", None, instance_ip_grouping_key(), timeout=None)
+delete_from_gateway("gateway", "job", handler=partial(basic_auth_handler, username="u"))
+
+
+def tenant(
+    url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
+) -> Callable[[], None]:
+    headers.append(("X-Scope-OrgID", "tenant"))
+    return default_handler(url, method, timeout, headers, data)
+
+
+push_to_gateway("https://gateway", "job", registry, handler=tenant)
+push_to_gateway("https://gateway", "job", registry, handler=partial(tls_auth_handler, certfile="c"))
+bridge = GraphiteBridge(("graphite", 2003), registry, tags=True)
+bridge.push("prefix")
+bridge.start(interval=10)
+
+# Frameworks.
+application = web.Application()
+application.router.add_get("/metrics", make_aiohttp_handler(registry, disable_compression=True))
+PrometheusDjangoView.registry = registry
+resource = MetricsResource(registry)
+
+# Files of the official client.
+entries = MmapedDict("counter_1.db", read_mode=True)
+found: tuple[float, float] = entries.read_value(mmap_key("m", "m_total", ["a"], ["b"], "h"))
+everything: Iterable[tuple[str, float, float]] = entries.read_all_values()
+
+
+# Decorators.
+@contextmanager
+def watch() -> Iterator[None]:
+    yield
+
+
+arguments: list[str] = getargspec(main).args
+same_type: Callable[[int, str], float] = decorate(work, lambda f, *a, **k: f(*a, **k))
+with watch():
+    watch()(work)("x")  # type: ignore[arg-type]
 
 # The rest.
 enable_created_metrics()

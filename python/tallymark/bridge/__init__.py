@@ -1,0 +1,1 @@
+"""Ways to other monitoring systems: see ``bridge.graphite``."""
