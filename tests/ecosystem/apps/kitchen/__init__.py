@@ -1,0 +1,1 @@
+"""A Django project as django-prometheus's documentation sets one up."""
