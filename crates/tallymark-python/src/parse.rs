@@ -33,7 +33,7 @@ pub(crate) struct Families {
     samples: Vec<Py<PyAny>>,
     /// What a line gave besides the family that it ended.
     next: Option<PyResult<Py<PyAny>>>,
-    names: Names,
+    texts: Texts,
 }
 
 enum Source {
@@ -66,7 +66,7 @@ impl Families {
             parse_sample,
             samples: Vec::new(),
             next: None,
-            names: Names::default(),
+            texts: Texts::default(),
         })
     }
 
@@ -88,10 +88,10 @@ impl Families {
         if let Some(next) = self.next.take() {
             return next.map(Some);
         }
-        let Families { source, reader, parse_sample, samples, next, names } = self;
+        let Families { source, reader, parse_sample, samples, next, texts } = self;
         let Some(reader) = reader else { return Ok(None) };
         reader.set_legacy(late::legacy_names(py)?);
-        let mut family = Family { py, parse_sample: parse_sample.as_ref(), samples, next, names };
+        let mut family = Family { py, parse_sample: parse_sample.as_ref(), samples, next, texts };
         match source {
             Source::Text(text, at) => {
                 let text = text.bind(py).to_str()?;
@@ -130,7 +130,7 @@ struct Family<'a, 'py> {
     parse_sample: Option<&'a Py<PyAny>>,
     samples: &'a mut Vec<Py<PyAny>>,
     next: &'a mut Option<PyResult<Py<PyAny>>>,
-    names: &'a mut Names,
+    texts: &'a mut Texts,
 }
 
 impl Family<'_, '_> {
@@ -150,12 +150,12 @@ impl Family<'_, '_> {
         let single = match step.content {
             Ok(Content::Nothing) => None,
             Ok(Content::Sample(read)) => {
-                let sample = theirs.map_or_else(|| self.names.sample(py, &read), Ok)?;
+                let sample = theirs.map_or_else(|| self.texts.sample(py, &read), Ok)?;
                 self.samples.push(sample);
                 None
             }
             Ok(Content::Single(read)) => {
-                let sample = theirs.map_or_else(|| self.names.sample(py, &read), Ok)?;
+                let sample = theirs.map_or_else(|| self.texts.sample(py, &read), Ok)?;
                 Some(metric(py, Head::unknown(read.name.into_owned()), vec![sample]))
             }
             Err(error) => Some(Err(error::refused(error))),
@@ -216,32 +216,42 @@ fn named_tuple<'py>(class: &Bound<'py, PyType>, fields: Bound<'py, PyTuple>) -> 
     NEW.get_or(py, || py.get_type::<PyTuple>().getattr("__new__"))?.call1((class, fields))
 }
 
-/// How many names are kept; a power of two. There are seldom more in turn, and what is lost is made again.
+/// How many texts are kept of each kind; a power of two. There are seldom more in turn, and what is lost is made again.
 const KEPT: usize = 256;
 
-/// Names that come again and again, as one object each.
+/// Texts that come again and again, as one object each. Values are many, and must not drive out the names.
 #[derive(Default)]
-struct Names(Vec<Option<Py<PyString>>>);
+struct Texts {
+    names: Kept,
+    values: Kept,
+}
 
-impl Names {
-    fn get<'py>(&mut self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyString>> {
+#[derive(Default)]
+struct Kept(Vec<Option<Py<PyString>>>);
+
+impl Kept {
+    fn get<'py>(&mut self, py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyString>> {
         self.0.resize_with(KEPT, || None);
-        let hash = name.bytes().fold(name.len(), |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+        // Texts of one exposition differ at their ends.
+        let mix = |hash: usize, byte: u8| hash.wrapping_mul(31).wrapping_add(byte.into());
+        let hash = text.bytes().rev().take(8).fold(text.len(), mix);
         let kept = &mut self.0[hash % KEPT];
         if let Some(known) = kept
-            && known.bind(py).to_str()? == name
+            && known.bind(py).to_str()? == text
         {
             return Ok(known.bind(py).clone());
         }
-        let new = PyString::new(py, name);
+        let new = PyString::new(py, text);
         *kept = Some(new.clone().unbind());
         Ok(new)
     }
+}
 
+impl Texts {
     fn labels<'py>(&mut self, py: Python<'py>, labels: &[Label<'_>]) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         for (name, value) in labels {
-            dict.set_item(self.get(py, name)?, PyString::new(py, value))?;
+            dict.set_item(self.names.get(py, name)?, self.values.get(py, value)?)?;
         }
         Ok(dict)
     }
@@ -270,7 +280,7 @@ impl Names {
             }
             None => (self.labels(py, &sample.labels)?.into_any(), convert::to_number(py, sample.value)?, none()),
         };
-        let name = self.get(py, &sample.name)?.into_any();
+        let name = self.names.get(py, &sample.name)?.into_any();
         let fields = PyTuple::new(py, [name, labels, value, timestamp(sample.timestamp)?, exemplar, histogram])?;
         named_tuple(late::sample_class(py)?, fields).map(Bound::unbind)
     }
@@ -294,19 +304,19 @@ pub(crate) fn parse_labels<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let labels = parse::labels(labels_string, openmetrics, late::legacy_names(py)?);
     let labels = labels.map_err(|reason| error::refused(format!("Invalid labels: {labels_string}: {reason}")))?;
-    Names::default().labels(py, &labels)
+    Texts::default().labels(py, &labels)
 }
 
 /// Read a line of the text format that is a sample.
 #[pyfunction]
 pub(crate) fn parse_text_sample(py: Python<'_>, text: &str) -> PyResult<Py<PyAny>> {
     let sample = parse::text_sample(text, late::legacy_names(py)?).map_err(error::refused)?;
-    Names::default().sample(py, &sample)
+    Texts::default().sample(py, &sample)
 }
 
 /// Read a line of OpenMetrics that is a sample.
 #[pyfunction]
 pub(crate) fn parse_openmetrics_sample(py: Python<'_>, text: &str) -> PyResult<Py<PyAny>> {
     let sample = parse::openmetrics_sample(text, late::legacy_names(py)?).map_err(error::refused)?;
-    Names::default().sample(py, &sample)
+    Texts::default().sample(py, &sample)
 }

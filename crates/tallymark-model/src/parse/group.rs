@@ -23,10 +23,7 @@ pub(super) type Key = Box<[u8]>;
 
 /// The key of the labels, without the one of the name `without`.
 pub(super) fn key(labels: &[Label<'_>], without: Option<&str>) -> Key {
-    sorted_key(Vec::with_capacity(64), labels, without)
-}
-
-fn sorted_key(mut key: Vec<u8>, labels: &[Label<'_>], without: Option<&str>) -> Key {
+    let mut key = Vec::with_capacity(labels.iter().map(|(name, value)| name.len() + value.len() + 2).sum());
     let mut push = |(name, value): &Label<'_>| {
         if Some(&**name) != without {
             for part in [name, value] {
@@ -47,35 +44,33 @@ fn sorted_key(mut key: Vec<u8>, labels: &[Label<'_>], without: Option<&str>) -> 
 
 impl Groups {
     /// Puts the sample into its group; tells whether it is one that is kept. Of two samples of one series at one time the
-    /// first is.
+    /// first is. `within` is the key of the labels by which series of one group differ.
     ///
     /// # Errors
     /// What is wrong with its place. `times_may_fall` leaves out that one check.
-    pub(super) fn put(&mut self, sample: &Sample<'_>, group: Key, times_may_fall: bool) -> Result<bool, String> {
-        let mut time_before = None;
-        let changed = match &self.last {
-            Some((last, timestamp)) if *last == group => {
-                time_before = *timestamp;
+    pub(super) fn put(
+        &mut self,
+        sample: &Sample<'_>,
+        group: &Key,
+        within: &[u8],
+        times_may_fall: bool,
+    ) -> Result<bool, String> {
+        let time_before = self.last.as_ref().and_then(|(_, timestamp)| *timestamp);
+        match &mut self.last {
+            Some((last, timestamp)) if last == group => {
                 check_times(*timestamp, sample.timestamp, times_may_fall)?;
-                false
+                *timestamp = sample.timestamp;
             }
-            Some((_, timestamp)) => {
-                time_before = *timestamp;
-                if self.seen.contains(&group) {
+            _ => {
+                if !self.seen.insert(group.clone()) {
                     return Err(format!("samples of one metric of {} stand apart", sample.name));
                 }
-                true
+                self.series.clear();
+                self.last = Some((group.clone(), sample.timestamp));
             }
-            None => true,
-        };
-        if changed {
-            self.series.clear();
-            self.seen.insert(group.clone());
         }
-        let mut series = sample.name.as_bytes().to_vec();
-        series.push(0xff);
-        let is_new = self.series.insert(sorted_key(series, &sample.labels, None));
-        self.last = Some((group, sample.timestamp));
+        let series = [sample.name.as_bytes(), &[0xff], within].concat();
+        let is_new = self.series.insert(series.into());
         Ok(is_new || sample.timestamp != time_before)
     }
 }
@@ -121,15 +116,15 @@ impl Buckets {
         sample: &Sample<'_>,
         suffix: &str,
         bound: Option<f64>,
-        group: Option<Key>,
+        group: Option<&Key>,
     ) -> Result<(), String> {
         if suffix.is_empty() {
             return Ok(());
         }
-        if group != self.group || sample.timestamp != self.timestamp {
+        if group != self.group.as_ref() || sample.timestamp != self.timestamp {
             self.end()?;
             self.state = State::default();
-            (self.group, self.timestamp) = (group, sample.timestamp);
+            (self.group, self.timestamp) = (group.cloned(), sample.timestamp);
         }
         let state = &mut self.state;
         match suffix {

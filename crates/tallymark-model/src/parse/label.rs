@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use super::scan::{find_unquoted, is_bare_name, shown, trim, unescape, unquote};
+use super::scan::{closing_quote, find_unquoted, is_bare_name, shown, trim, unescape, unquote};
 use crate::name::check_label;
 
 /// A label's name and value, borrowed from the line where nothing in them is escaped.
@@ -68,12 +68,12 @@ fn next_term(mut text: &str) -> Result<Term<'_>, String> {
         text = behind;
     }
     let mut name = NAME;
-    let mut end = find_unquoted(text, 0, b"=,}");
+    let mut end = find_unquoted(text, 0, |byte| matches!(byte, b'=' | b',' | b'}'));
     if let Some(at) = end
         && text.as_bytes()[at] == b'='
     {
         (name, text) = (&text[..at], &text[at + 1..]);
-        end = find_unquoted(text, 0, b",}");
+        end = find_unquoted(text, 0, |byte| matches!(byte, b',' | b'}'));
     }
     let (value, rest) = text.split_at(end.unwrap_or(text.len()));
     Ok(Term { name, value: trim(value), rest: trim(rest) })
@@ -85,7 +85,7 @@ fn label<'a>(name: &'a str, value: &'a str, legacy: bool) -> Result<Label<'a>, S
         return Err(format!("{} is no label name without quotes", shown(&name)));
     }
     let inner = value.strip_prefix('"').ok_or_else(|| format!("{} is not in quotes", shown(value)))?;
-    match closing_quote(inner) {
+    match closing_quote(inner.as_bytes(), 0) {
         Some(end) if end + 1 == inner.len() => {}
         Some(_) => return Err(format!("text follows the closing quote of {}", shown(value))),
         None => return Err(format!("{} has no closing quote", shown(value))),
@@ -94,16 +94,6 @@ fn label<'a>(name: &'a str, value: &'a str, legacy: bool) -> Result<Label<'a>, S
         check_label(&name, legacy).map_err(|error| error.to_string())?;
     }
     Ok((name, unescape(&inner[..inner.len() - 1], true)))
-}
-
-/// Where the first quote stands that is not escaped.
-fn closing_quote(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    text.bytes().position(|byte| {
-        let closes = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        closes
-    })
 }
 
 /// A name that stands twice.

@@ -6,7 +6,7 @@
 use super::{
     Label, Sample,
     label::{labels, take_name},
-    scan::{find_unquoted, shown, trim},
+    scan::{find_unquoted, shown},
 };
 use crate::{NativeHistogram, Span, number::Number};
 
@@ -16,17 +16,18 @@ const SUFFIXES: [&str; 4] = ["_count", "_sum", "_bucket", "_created"];
 /// Reads a line of a family of type histogram; `None` if it is no native histogram. The flag tells whether there are
 /// labels, be it none between braces.
 pub(super) fn sample(line: &str, legacy: bool) -> Result<Option<(Sample<'_>, bool)>, String> {
-    let Some(mut at) = find_unquoted(line, 0, b" {") else { return Ok(None) };
+    let Some(mut at) = find_unquoted(line, 0, |byte| matches!(byte, b' ' | b'{')) else { return Ok(None) };
     let open = (line.as_bytes()[at] == b'{').then_some(at);
     if let Some(open) = open {
-        at = find_unquoted(line, open, b"}").ok_or_else(|| format!("the brace is not closed in {}", shown(line)))?;
+        at = find_unquoted(line, open, |byte| byte == b'}')
+            .ok_or_else(|| format!("the brace is not closed in {}", shown(line)))?;
     }
-    let Some(start) = find_unquoted(line, at + 1, b"{") else { return Ok(None) };
+    let Some(start) = find_unquoted(line, at + 1, |byte| byte == b'{') else { return Ok(None) };
     // Behind a `#` it is an exemplar's brace.
-    if find_unquoted(line, at + 1, b"#").is_some_and(|hash| hash < start) {
+    if find_unquoted(line, at + 1, |byte| byte == b'#').is_some_and(|hash| hash < start) {
         return Ok(None);
     }
-    if find_unquoted(line, start, b"}").is_none() {
+    if find_unquoted(line, start, |byte| byte == b'}').is_none() {
         return Err(format!("the brace is not closed in {}", shown(line)));
     }
     let before = match open {
@@ -110,9 +111,10 @@ fn fields(text: &str) -> Vec<(&str, &str)> {
     fields
 }
 
-/// A number as Python's `int` and `float` take it: with blanks around it, and underscores between digits.
+/// A number as Python's `int` and `float` take it: with blanks around it, and underscores between digits. Other than for
+/// `str.strip`, the separators of ASCII are no blanks for them.
 pub(super) fn number(text: &str) -> Option<Number> {
-    let text = trim(text);
+    let text = text.trim();
     if !text.contains('_') {
         return Number::parse(text);
     }

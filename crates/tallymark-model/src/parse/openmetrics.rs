@@ -10,7 +10,9 @@ use super::{
     Content, Exemplar, Head, ParseError, Sample, Step,
     group::{Buckets, Groups, Key, key},
     label, native,
-    scan::{find_last_brace, find_unquoted, is_bare_name, is_blank, shown, split_comment, unescape, unquote},
+    scan::{
+        find_labels, find_last_brace, find_unquoted, is_bare_name, is_blank, shown, split_comment, unescape, unquote,
+    },
     text::{name_and_rest, number},
 };
 use crate::{Kind, Timestamp, name::check_metric, number::Number};
@@ -145,7 +147,7 @@ impl OpenMetricsReader {
     }
 
     fn metadata(&mut self, line: &str, ended: &mut Option<Head>) -> Result<(), String> {
-        let (parts, count) = split_comment(line, b" ");
+        let (parts, count) = split_comment(line, |byte| byte == b' ');
         if count < 4 {
             return Err(format!("{} is no metadata", shown(line)));
         }
@@ -273,13 +275,18 @@ impl Open {
             Kind::Histogram | Kind::GaugeHistogram if is_bucket => Some("le"),
             _ => None,
         };
-        // Nothing tells one metric of type info from another.
-        let group: Key = if kind == Kind::Info { Box::default() } else { key(&sample.labels, without) };
-        let is_histogram = matches!(kind, Kind::Histogram | Kind::GaugeHistogram);
-        let group_of_buckets = (is_histogram && found.has_labels).then(|| group.clone());
-        let kept = found.is_native || self.groups.put(sample, group, kind == Kind::Info)?;
-        if kept && is_histogram {
-            self.buckets.put(sample, suffix, bound, group_of_buckets)?;
+        let group = key(&sample.labels, without);
+        let kept = found.is_native
+            || match kind {
+                // Nothing tells one metric of type info from another.
+                Kind::Info => self.groups.put(sample, &Key::default(), &group, true)?,
+                _ => {
+                    let within = without.and_then(|name| sample.label(name)).unwrap_or_default();
+                    self.groups.put(sample, &group, within.as_bytes(), false)?
+                }
+            };
+        if kept && matches!(kind, Kind::Histogram | Kind::GaugeHistogram) {
+            self.buckets.put(sample, suffix, bound, found.has_labels.then_some(&group))?;
         }
         if kind == Kind::StateSet && value != 0.0 && value != 1.0 {
             return Err("a state is neither 0 nor 1".to_owned());
@@ -343,10 +350,10 @@ fn canonical(text: &str) -> Option<f64> {
 /// # Ok::<(), String>(())
 /// ```
 pub fn sample(line: &str, legacy: bool) -> Result<Sample<'_>, String> {
-    let (name, labels, rest) = match find_unquoted(line, 0, b"{") {
-        Some(open) if !line[..open].contains(" # ") => {
-            let close =
-                find_unquoted(line, 0, b"}").ok_or_else(|| format!("the brace is not closed in {}", shown(line)))?;
+    let (name, labels, rest) = match find_labels(line) {
+        Some(open) => {
+            let close = find_unquoted(line, 0, |byte| byte == b'}')
+                .ok_or_else(|| format!("the brace is not closed in {}", shown(line)))?;
             let inside = line.get(open + 1..close).unwrap_or_default();
             let mut labels = label::labels(inside, true, legacy)?;
             let name = label::take_name(&line[..open], &mut labels)?;
@@ -355,8 +362,8 @@ pub fn sample(line: &str, legacy: bool) -> Result<Sample<'_>, String> {
             rest.next();
             (name, labels, rest.as_str())
         }
-        _ => {
-            let (name, rest) = name_and_rest(line, b" ");
+        None => {
+            let (name, rest) = name_and_rest(line, |byte| byte == b' ');
             if !is_bare_name(name) {
                 return Err(format!("{} is no metric name without quotes", shown(name)));
             }

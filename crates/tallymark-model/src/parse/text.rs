@@ -6,7 +6,7 @@
 
 use super::{
     Content, Head, ParseError, Sample, Step, label,
-    scan::{BLANKS, find_unquoted, is_bare_name, shown, split_comment, trim, unescape, unquote},
+    scan::{find_labels, find_unquoted, is_bare_name, is_separator, shown, split_comment, trim, unescape, unquote},
 };
 use crate::{Kind, Timestamp, name::check_metric, number::Number};
 
@@ -112,7 +112,7 @@ impl TextReader {
 
     /// A line that is empty or begins with `#`; gives the family that it ends.
     fn comment(&mut self, line: &str) -> Result<Option<Head>, String> {
-        let (parts, count) = split_comment(line, BLANKS);
+        let (parts, count) = split_comment(line, is_separator);
         let keyword = parts[1];
         if count < 2 || !["HELP", "TYPE"].contains(&keyword) {
             return Ok(None);
@@ -174,16 +174,16 @@ impl TextReader {
 /// # Ok::<(), String>(())
 /// ```
 pub fn sample(line: &str, legacy: bool) -> Result<Sample<'_>, String> {
-    let (name, labels, rest) = match find_unquoted(line, 0, b"{") {
-        Some(open) if !line[..open].contains(" # ") => {
-            let close = find_unquoted(&line[open..], 0, b"}")
+    let (name, labels, rest) = match find_labels(line) {
+        Some(open) => {
+            let close = find_unquoted(&line[open..], 0, |byte| byte == b'}')
                 .ok_or_else(|| format!("the brace is not closed in {}", shown(line)))?;
             let mut labels = label::labels(&line[open + 1..open + close], false, legacy)?;
             let name = label::take_name(trim(&line[..open]), &mut labels)?;
             (name, labels, &line[open + close + 1..])
         }
-        _ => {
-            let (name, rest) = name_and_rest(line, b" \t");
+        None => {
+            let (name, rest) = name_and_rest(line, |byte| matches!(byte, b' ' | b'\t'));
             let name = trim(name);
             if !is_bare_name(name) {
                 return Err(format!("{} is no metric name without quotes", shown(name)));
@@ -197,8 +197,8 @@ pub fn sample(line: &str, legacy: bool) -> Result<Sample<'_>, String> {
 
 /// A sample's name, up to a separator, and what is behind it. Where nothing separates them, the official client takes the
 /// line without its last character for the name, and the line for the value: `nan` is a sample `na`.
-pub(super) fn name_and_rest<'a>(line: &'a str, separators: &[u8]) -> (&'a str, &'a str) {
-    match find_unquoted(line, 0, separators) {
+pub(super) fn name_and_rest(line: &str, separates: impl Fn(u8) -> bool) -> (&str, &str) {
+    match find_unquoted(line, 0, separates) {
         Some(end) => (&line[..end], &line[end + 1..]),
         None => (line.char_indices().next_back().map_or("", |(last, _)| &line[..last]), line),
     }
