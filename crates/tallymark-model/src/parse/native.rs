@@ -3,10 +3,12 @@
 //! What the official client takes out of `{count:…,…}` is taken out, in whatever order it stands, and what it passes over
 //! is passed over: runs of buckets with a negative offset, a time, exemplars.
 
+use std::borrow::Cow;
+
 use super::{
     Label, Sample,
     label::{labels, take_name},
-    scan::{find_unquoted, shown},
+    scan::{find_unquoted, is_blank, shown},
 };
 use crate::{NativeHistogram, Span, number::Number};
 
@@ -70,19 +72,19 @@ fn histogram(text: &str) -> Result<NativeHistogram, String> {
             _ => Err(refused(key, value)),
         }
     };
-    let float = |key: &str| {
+    let fraction = |key: &str| {
         let value = field(key)?;
-        number(value).map(|number| Number::Float(number.as_f64())).ok_or_else(|| refused(key, value))
+        float(value).map(Number::Float).ok_or_else(|| refused(key, value))
     };
     let count = whole("count")?;
-    let sum = float("sum")?;
+    let sum = fraction("sum")?;
     let schema = match whole("schema")? {
         Number::Integer(schema) => i32::try_from(schema).ok(),
         Number::Float(_) => None,
     };
     let schema = schema.ok_or_else(|| format!("the schema is out of range in {}", shown(text)))?;
     Ok(NativeHistogram {
-        zero_threshold: float("zero_threshold")?,
+        zero_threshold: fraction("zero_threshold")?,
         zero_count: whole("zero_count")?,
         positive_spans: spans(text, "positive_spans:[")?,
         positive_deltas: deltas(text, "positive_deltas:[")?,
@@ -103,7 +105,7 @@ fn fields(text: &str) -> Vec<(&str, &str)> {
         if let Some(value) = behind.strip_prefix(':') {
             let (value, behind) = value.split_at(value.find([',', '}']).unwrap_or(value.len()));
             if !value.is_empty() {
-                fields.push((key, value));
+                fields.push((key, value.trim_start_matches(is_blank)));
                 rest = behind;
             }
         }
@@ -111,17 +113,25 @@ fn fields(text: &str) -> Vec<(&str, &str)> {
     fields
 }
 
-/// A number as Python's `int` and `float` take it: with blanks around it, and underscores between digits. Other than for
+/// The number as Python's `int` or `float` takes it: with blanks around it, and underscores between digits. Other than for
 /// `str.strip`, the separators of ASCII are no blanks for them.
 pub(super) fn number(text: &str) -> Option<Number> {
-    let text = text.trim();
+    Number::parse(&without_underscores(text.trim())?)
+}
+
+/// The same as a float, also where it is written without a point: minus zero is a float.
+pub(super) fn float(text: &str) -> Option<f64> {
+    without_underscores(text.trim())?.parse().ok()
+}
+
+fn without_underscores(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('_') {
-        return Number::parse(text);
+        return Some(Cow::Borrowed(text));
     }
     let bytes = text.as_bytes();
     let is_digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
     let between = |(at, _): (usize, &str)| at > 0 && is_digit(at - 1) && is_digit(at + 1);
-    text.match_indices('_').all(between).then(|| Number::parse(&text.replace('_', ""))).flatten()
+    text.match_indices('_').all(between).then(|| Cow::Owned(text.replace('_', "")))
 }
 
 fn spans(text: &str, key: &str) -> Result<Vec<Span>, String> {

@@ -334,7 +334,7 @@ fn suffixes(kind: Kind) -> &'static [&'static str] {
 
 /// The number that a label `le` or `quantile` is; infinity must be written `+Inf`.
 fn canonical(text: &str) -> Option<f64> {
-    let number = native::number(text)?.as_f64();
+    let number = native::float(text)?;
     (number != f64::INFINITY || text == "+Inf").then_some(number)
 }
 
