@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _Number: TypeAlias = SupportsFloat | SupportsIndex
-_Kind: TypeAlias = Literal["text", "openmetrics-1.0", "openmetrics-2.0"]
+_Kind: TypeAlias = Literal["text", "openmetrics", "openmetrics-2.0"]
 _Mode: TypeAlias = Literal[
     "auto",
     "all",
@@ -282,7 +282,7 @@ class RegistryCore:
         self,
         escaping: str = "underscores",
         names: Iterable[str] | None = None,
-        kind: Literal["openmetrics-1.0", "openmetrics-2.0"] = "openmetrics-1.0",
+        kind: Literal["openmetrics", "openmetrics-2.0"] = "openmetrics",
     ) -> bytes: ...
 
 @final

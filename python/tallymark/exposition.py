@@ -120,7 +120,7 @@ def choose_encoder(accept_header: str | None) -> tuple[Callable[[Collector], byt
     kind, escaping, content_type = _tallymark.choose_format(accept_header)
     if kind == "text":
         return partial(generate_latest, escaping=escaping), content_type
-    version = "1.0.0" if kind == "openmetrics-1.0" else "2.0.0"
+    version = "1.0.0" if kind == "openmetrics" else "2.0.0"
     return partial(openmetrics.generate_latest, escaping=escaping, version=version), content_type
 
 

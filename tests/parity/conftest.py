@@ -18,6 +18,8 @@ MODULES = (
     "metrics",
     "metrics_core",
     "openmetrics.exposition",
+    "openmetrics.parser",
+    "parser",
     "platform_collector",
     "process_collector",
     "registry",
@@ -29,12 +31,13 @@ MODULES = (
 
 def load(package: str) -> SimpleNamespace:
     """
-    Give a package with its modules as attributes; ``openmetrics`` is the exposition of that name.
+    Give a package with its modules as attributes; ``openmetrics`` is the exposition of that name,
+    ``openmetrics_parser`` its parser.
     """
     client = SimpleNamespace(package=importlib.import_module(package))
     for name in MODULES:
         module = importlib.import_module(f"{package}.{name}")
-        setattr(client, name.split(".")[0], module)
+        setattr(client, name.removesuffix(".exposition").replace(".", "_"), module)
     return client
 
 

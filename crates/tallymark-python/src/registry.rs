@@ -241,8 +241,8 @@ impl RegistryCore {
     ///
     ///     names: Only the samples of these full names.
     ///
-    ///     kind: ``openmetrics-1.0`` or ``openmetrics-2.0``, which has native histograms.
-    #[pyo3(signature = (escaping="underscores", names=None, kind="openmetrics-1.0"))]
+    ///     kind: ``openmetrics`` or ``openmetrics-2.0``, which has native histograms.
+    #[pyo3(signature = (escaping="underscores", names=None, kind="openmetrics"))]
     fn render_openmetrics<'py>(
         &self,
         py: Python<'py>,
@@ -287,7 +287,7 @@ impl Kind {
     fn as_str(self) -> &'static str {
         match self {
             Kind::Text => "text",
-            Kind::OpenMetrics1_0 => "openmetrics-1.0",
+            Kind::OpenMetrics1_0 => "openmetrics",
             Kind::OpenMetrics2_0 => "openmetrics-2.0",
         }
     }
@@ -325,7 +325,7 @@ fn write<'py>(
 ///
 ///     escaping: ``allow-utf-8``, ``underscores``, ``dots`` or ``values``.
 ///
-///     kind: ``text``, ``openmetrics-1.0`` or ``openmetrics-2.0``.
+///     kind: ``text``, ``openmetrics`` or ``openmetrics-2.0``.
 #[pyfunction]
 pub(crate) fn render_collectors<'py>(
     py: Python<'py>,
@@ -342,7 +342,7 @@ pub(crate) fn render_collectors<'py>(
 /// Say which format the header ``Accept`` asks for.
 ///
 /// Returns:
-///     ``text``, ``openmetrics-1.0`` or ``openmetrics-2.0``, the escaping of names, and the content type.
+///     ``text``, ``openmetrics`` or ``openmetrics-2.0``, the escaping of names, and the content type.
 #[pyfunction]
 #[pyo3(signature = (accept))]
 pub(crate) fn choose_format(accept: Option<&str>) -> (&'static str, &'static str, &'static str) {

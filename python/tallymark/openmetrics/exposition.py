@@ -71,8 +71,8 @@ def generate_latest(
         queue_jobs 3.0
         # EOF
     """
-    kind: Literal["openmetrics-1.0", "openmetrics-2.0"] = (
-        "openmetrics-1.0" if parse_version(version) < (2, 0, 0) else "openmetrics-2.0"
+    kind: Literal["openmetrics", "openmetrics-2.0"] = (
+        "openmetrics" if parse_version(version) < (2, 0, 0) else "openmetrics-2.0"
     )
     scrape = _scrape_of(registry)
     if scrape is None:
