@@ -207,7 +207,7 @@ class TestRender:
         assert expected == [float_to_go_string(number) for number in numbers]
 
     def test_an_unknown_kind_is_refused(self):
-        with pytest.raises(ValueError, match="there are text, openmetrics, openmetrics-2.0"):
+        with pytest.raises(ValueError, match=r"there are text, openmetrics, openmetrics-2\.0"):
             render_collectors([], "underscores", "xml")
 
 
