@@ -11,9 +11,15 @@ import argparse
 import calls
 import churn
 import machine
+import parsing
 import series
 
-_PARTS = {"calls": (calls.run, 15), "series": (series.run, 3), "churn": (churn.run, 7)}
+_PARTS = {
+    "calls": (calls.run, 15),
+    "series": (series.run, 3),
+    "churn": (churn.run, 7),
+    "parsing": (parsing.run, 5),
+}
 
 
 def main() -> None:

@@ -89,6 +89,12 @@ class Tasks:
             for number, values in enumerate(label_values(count)):
                 # A spread of values of up to six digits.
                 counter.labels(*values).inc(number * 2654435761 % 1000003)
+        elif kind == "families":
+            for number in range(count):
+                name = f"node_device_{number}_bytes"
+                gauge = self.client.Gauge(name, "Of a node.", ["device"], registry=self.registry)
+                for device in ("sda", "sdb"):
+                    gauge.labels(device).set(number * 2654435761 % 1000003)
         else:
             histogram = self.client.Histogram(
                 "latency", "Seconds.", _LABELS, registry=self.registry
@@ -134,6 +140,32 @@ class Tasks:
             self.client.generate_latest(registry)
             seconds.append(time.perf_counter() - start)
         return statistics.median(seconds)
+
+    def parse(self, style: str, at_least: float) -> dict[str, float]:
+        """
+        Read what the registry writes as long as told, but at least once.
+
+        Args:
+            style: ``text`` or ``openmetrics``.
+
+            at_least: How long, in seconds.
+
+        Returns:
+            The median in seconds, and the size of the exposition in bytes and lines.
+        """
+        module = "" if style == "text" else ".openmetrics"
+        exposition = importlib.import_module(f"{self.client.__name__}{module}.exposition")
+        parser = importlib.import_module(f"{self.client.__name__}{module}.parser")
+        text = exposition.generate_latest(self.registry).decode()
+        seconds: list[float] = []
+        while sum(seconds) < at_least or not seconds:
+            gc.collect()
+            start = time.perf_counter()
+            families = list(parser.text_string_to_metric_families(text))
+            seconds.append(time.perf_counter() - start)
+            del families
+        lines = text.count("\n")
+        return {"seconds": statistics.median(seconds), "bytes": len(text), "lines": lines}
 
 
 def main() -> None:

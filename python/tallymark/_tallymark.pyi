@@ -14,6 +14,7 @@ from .samples import Sample
 __all__ = [
     "Counter",
     "Enum",
+    "Families",
     "Gauge",
     "Histogram",
     "Info",
@@ -28,6 +29,9 @@ __all__ = [
     "float_to_go_string",
     "forget_identities",
     "leave",
+    "parse_labels",
+    "parse_openmetrics_sample",
+    "parse_text_sample",
     "render_collectors",
     "serve",
     "set_use_created",
@@ -36,6 +40,7 @@ __all__ = [
 ]
 
 _Number: TypeAlias = SupportsFloat | SupportsIndex
+_Kind: TypeAlias = Literal["text", "openmetrics", "openmetrics-2.0"]
 _Mode: TypeAlias = Literal[
     "auto",
     "all",
@@ -237,6 +242,19 @@ class Enum(MetricWrapperBase):
     def state(self, state: str) -> None: ...
 
 @final
+class Families:
+    """An iterator over the families of an exposition."""
+
+    def __new__(
+        cls,
+        source: str | Iterable[str],
+        kind: Literal["text", "openmetrics"],
+        parse_sample: Callable[[str], Sample] | None = None,
+    ) -> Self: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Metric: ...
+
+@final
 class RegistryCore:
     """The collectors of a registry in their order, and how they are rendered."""
 
@@ -262,6 +280,7 @@ class RegistryCore:
         self,
         escaping: str = "underscores",
         names: Iterable[str] | None = None,
+        kind: Literal["openmetrics", "openmetrics-2.0"] = "openmetrics",
     ) -> bytes: ...
 
 @final
@@ -289,10 +308,8 @@ def serve(
     core: RegistryCore,
     reuse_port: bool = True,
 ) -> Server: ...
-def render_collectors(
-    families: Iterable[Metric], escaping: str, kind: Literal["text", "openmetrics"]
-) -> bytes: ...
-def choose_format(accept: str | None) -> tuple[Literal["text", "openmetrics"], str, str]: ...
+def render_collectors(families: Iterable[Metric], escaping: str, kind: _Kind) -> bytes: ...
+def choose_format(accept: str | None) -> tuple[_Kind, str, str]: ...
 def choose_coding(accept_encoding: str | None) -> Literal["gzip", "zstd"] | None: ...
 def float_to_go_string(number: _Number) -> str: ...
 def set_use_created(flag: bool) -> None: ...
@@ -301,3 +318,6 @@ def store_url() -> str: ...
 def leave() -> None: ...
 def end_identity(identity: str) -> None: ...
 def forget_identities() -> None: ...
+def parse_labels(labels_string: str, openmetrics: bool = False) -> dict[str, str]: ...
+def parse_text_sample(text: str) -> Sample: ...
+def parse_openmetrics_sample(text: str) -> Sample: ...

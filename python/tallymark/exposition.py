@@ -131,8 +131,10 @@ def choose_encoder(accept_header: str | None) -> tuple[Callable[[Collector], byt
         'application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores'
     """
     kind, escaping, content_type = _tallymark.choose_format(accept_header)
-    generate = openmetrics.generate_latest if kind == "openmetrics" else generate_latest
-    return partial(generate, escaping=escaping), content_type
+    if kind == "text":
+        return partial(generate_latest, escaping=escaping), content_type
+    version = "1.0.0" if kind == "openmetrics" else "2.0.0"
+    return partial(openmetrics.generate_latest, escaping=escaping, version=version), content_type
 
 
 def gzip_accepted(accept_encoding_header: str | None) -> bool:

@@ -21,6 +21,8 @@ MODULES = (
     "metrics_core",
     "mmap_dict",
     "openmetrics.exposition",
+    "openmetrics.parser",
+    "parser",
     "platform_collector",
     "process_collector",
     "registry",
@@ -32,13 +34,13 @@ MODULES = (
 
 def load(package: str) -> SimpleNamespace:
     """
-    Give a package with its modules as attributes; ``openmetrics`` is the exposition of that name,
-    ``bridge`` the bridge to Graphite.
+    Give a package with its modules as attributes: ``openmetrics`` is the exposition of that name,
+    ``openmetrics_parser`` its parser, ``bridge_graphite`` the bridge to Graphite.
     """
     client = SimpleNamespace(package=importlib.import_module(package))
     for name in MODULES:
         module = importlib.import_module(f"{package}.{name}")
-        setattr(client, name.split(".")[0], module)
+        setattr(client, name.removesuffix(".exposition").replace(".", "_"), module)
     return client
 
 

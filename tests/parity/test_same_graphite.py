@@ -40,7 +40,7 @@ def test_the_lines_are_the_same(prefix: str, tags: bool, same: Any) -> None:
 
     def run(c: Any) -> bytes:
         with socket.create_server(("127.0.0.1", 0)) as carbon:
-            bridge = c.bridge.GraphiteBridge(
+            bridge = c.bridge_graphite.GraphiteBridge(
                 carbon.getsockname(), _registry(c), _timer=lambda: 1434898897.5, tags=tags
             )
             bridge.push(prefix)
@@ -59,7 +59,9 @@ def test_an_empty_registry_is_pushed_alike(same: Any) -> None:
 
     def run(c: Any) -> bytes:
         with socket.create_server(("127.0.0.1", 0)) as carbon:
-            c.bridge.GraphiteBridge(carbon.getsockname(), c.core.CollectorRegistry()).push()
+            c.bridge_graphite.GraphiteBridge(
+                carbon.getsockname(), c.core.CollectorRegistry()
+            ).push()
             connection, _ = carbon.accept()
             with connection:
                 return connection.recv(1)
@@ -69,7 +71,7 @@ def test_an_empty_registry_is_pushed_alike(same: Any) -> None:
 
 def test_a_prefix_that_graphite_cannot_have_is_refused(ours: Any) -> None:
     """Before a connection is made: nobody listens here. Paths are ASCII."""
-    bridge = ours.bridge.GraphiteBridge(("127.0.0.1", 1), _registry(ours))
+    bridge = ours.bridge_graphite.GraphiteBridge(("127.0.0.1", 1), _registry(ours))
 
     with pytest.raises(UnicodeEncodeError):
         bridge.push("größe")
@@ -79,7 +81,7 @@ def test_a_carbon_that_is_not_there_raises_alike(same: Any) -> None:
     """Also when nobody has asked for a thread."""
 
     def run(c: Any) -> None:
-        c.bridge.GraphiteBridge(("127.0.0.1", 1), _registry(c)).push()
+        c.bridge_graphite.GraphiteBridge(("127.0.0.1", 1), _registry(c)).push()
 
     assert "ConnectionRefusedError" == same(run)[0]
 
@@ -202,9 +204,9 @@ def test_carbon_keeps_the_same(tags: bool, carbon: Carbon, official: Any, ours: 
     # Carbon keeps nothing that is older than an hour; the clock of these tests stands still.
     now = int(time.clock_gettime(time.CLOCK_REALTIME))
     for prefix, c in (("official", official), ("ours", ours)):
-        c.bridge.GraphiteBridge(carbon.address, _registry(c), tags=tags, _timer=lambda: now).push(
-            prefix
-        )
+        c.bridge_graphite.GraphiteBridge(
+            carbon.address, _registry(c), tags=tags, _timer=lambda: now
+        ).push(prefix)
     samples = [s for family in _registry(ours).collect() for s in family.samples]
     # It drops what is no number.
     kept = [sample for sample in samples if not math.isnan(sample.value)]

@@ -80,8 +80,12 @@ def test_a_value_that_is_no_number_names_the_family(registry: CollectorRegistry)
         ),
         ("application/openmetrics-text;version=abc", "text/plain; version=0.0.4; charset=utf-8"),
         (
-            "application/openmetrics-text;version=9.9.9",
+            "application/openmetrics-text;version=1.9.9",
             "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+        ),
+        (
+            "application/openmetrics-text;version=9.9.9",
+            "application/openmetrics-text; version=2.0.0; charset=utf-8; escaping=underscores",
         ),
     ],
 )

@@ -70,15 +70,25 @@ def test_an_exemplar_where_none_may_be_names_the_family(registry: CollectorRegis
     assert family is caught.value.args[-1]
 
 
-@pytest.mark.parametrize("version", ["1.0.0", "2.0.0"])
-def test_native_histograms_are_left_out(version: str, registry: CollectorRegistry) -> None:
-    """OpenMetrics 1.0 has none, and no later version is written."""
+@pytest.mark.parametrize(
+    ("version", "line"),
+    [
+        ("1.0.0", b""),
+        ("2.0.0", b"h {count:1,sum:2,schema:3,zero_threshold:4,zero_count:5}\n"),
+    ],
+)
+def test_native_histograms_are_written_from_2_0_on(
+    version: str, line: bytes, registry: CollectorRegistry
+) -> None:
+    """OpenMetrics 1.0 has none."""
     family = Metric("h", "h", "histogram")
     state = NativeHistogram(1, 2, 3, 4, 5)
     family.add_sample("h", {}, 0, native_histogram=state)
     registry.register(Fixed(family))
 
-    assert b"# HELP h h\n# TYPE h histogram\n# EOF\n" == generate_latest(registry, version=version)
+    text = generate_latest(registry, version=version)
+
+    assert b"# HELP h h\n# TYPE h histogram\n" + line + b"# EOF\n" == text
 
 
 @pytest.mark.parametrize(

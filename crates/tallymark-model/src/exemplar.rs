@@ -1,6 +1,6 @@
 //! An exemplar: one observation, with labels that point at its trace.
 
-use crate::{Error, name};
+use crate::{Error, Timestamp, name};
 
 /// One observation behind a counter's or a bucket's value (OpenMetrics 1.0, "Exemplars").
 #[derive(Debug, Clone, PartialEq)]
@@ -9,8 +9,8 @@ pub struct Exemplar {
     pub labels: Vec<(String, String)>,
     /// The amount that was added or observed.
     pub value: f64,
-    /// When, in seconds since the Unix epoch.
-    pub timestamp: Option<f64>,
+    /// When, in the precision it came in.
+    pub timestamp: Option<Timestamp>,
 }
 
 impl Exemplar {

@@ -1,4 +1,4 @@
-//! What a metric is, and how it is written: names, labels, families, snapshots, and the text they become.
+//! What a metric is, and how it is written and read: names, labels, families, snapshots, and the text they become.
 //!
 //! This crate is pure. It does no I/O, reads no clock, starts no thread and holds no `unsafe`; it does not know where
 //! numbers are kept. A [`Snapshot`] is the one meeting point: stores make it, encoders read it.
@@ -8,6 +8,7 @@
 //! - [`Snapshot`]: families with the values of their series at one moment.
 //! - [`name`] and [`number`]: which names are valid, and how names and numbers are written.
 //! - [`encode`]: snapshot to bytes; one format, one module.
+//! - [`parse`]: the way back, from text to families and samples.
 
 pub mod encode;
 mod error;
@@ -19,7 +20,9 @@ mod kind;
 mod label;
 mod line;
 pub mod name;
+mod native;
 pub mod number;
+pub mod parse;
 mod sample;
 mod snapshot;
 
@@ -30,5 +33,6 @@ pub use histogram::{DEFAULT_BOUNDS, checked_bounds};
 pub use kind::{GaugeMode, Kind};
 pub use label::Labels;
 pub use name::Escaping;
+pub use native::{NativeHistogram, Span};
 pub use sample::{Sample, Timestamp};
 pub use snapshot::{Body, FamilySnapshot, SeriesSnapshot, Snapshot, Value};

@@ -45,7 +45,8 @@ pub fn is_legacy_label(name: &str) -> bool {
 }
 
 fn is_legacy(name: &str, colon: bool) -> bool {
-    !name.is_empty() && name.chars().enumerate().all(|(at, character)| is_legacy_character(character, at, colon))
+    // No byte of another character than ASCII's is one of these.
+    !name.is_empty() && name.bytes().enumerate().all(|(at, byte)| is_legacy_character(char::from(byte), at, colon))
 }
 
 fn is_legacy_character(character: char, at: usize, colon: bool) -> bool {

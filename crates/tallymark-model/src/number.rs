@@ -4,6 +4,10 @@
 //! Go's exponent form (`1e+06`, `1.234567e+06`), and that the three values without digits are `+Inf`, `-Inf` and `NaN`.
 //! Counts are no exception: four observations are `4.0`. Every finite number is read back as the same number. Nothing
 //! here allocates, but for [`format()`] its answer.
+//!
+//! Where it matters whether a number came with a point, it is a [`Number`].
+
+use std::cmp::Ordering;
 
 /// Whole numbers below 2⁵³ have all their digits in a float, and need no search for the shortest ones.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -82,6 +86,100 @@ pub(crate) fn push_repr(out: &mut Vec<u8>, number: f64) {
         out.extend_from_slice(b"nan");
     } else {
         out.extend_from_slice(if number > 0.0 { b"inf" } else { b"-inf" });
+    }
+}
+
+/// A number as an exposition or a collector gives it: what was written without a point is whole.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// A whole number.
+    Integer(i128),
+    /// Any other, or a whole one that was written with a point or an exponent.
+    Float(f64),
+}
+
+impl Number {
+    /// Reads what the official client reads: digits with a sign, a point and an exponent, `inf`, `infinity` and `nan` in
+    /// any case. `None` for anything else, blanks and underscores included. Whole numbers of more than 128 bits become
+    /// floats.
+    ///
+    /// ```
+    /// use tallymark_model::number::Number;
+    /// assert_eq!(Number::parse("18446744073709551615"), Some(Number::Integer(18_446_744_073_709_551_615)));
+    /// assert_eq!(Number::parse("1e3"), Some(Number::Float(1000.0)));
+    /// assert_eq!(Number::parse("-INF"), Some(Number::Float(f64::NEG_INFINITY)));
+    /// assert_eq!(Number::parse("1_000"), None);
+    /// ```
+    pub fn parse(text: &str) -> Option<Number> {
+        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+        if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            // Numbers of 64 bits are read several times faster.
+            if digits.len() < 19 {
+                return text.parse().ok().map(|number: i64| Number::Integer(number.into()));
+            }
+            if let Ok(number) = text.parse() {
+                return Some(Number::Integer(number));
+            }
+        }
+        text.parse().ok().map(Number::Float)
+    }
+
+    /// The float nearest to it.
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Number::Integer(number) => number as f64,
+            Number::Float(number) => number,
+        }
+    }
+
+    /// Whether it has no fraction; infinities and NaN are not whole.
+    pub fn is_whole(self) -> bool {
+        match self {
+            Number::Integer(_) => true,
+            Number::Float(number) => number.is_finite() && number.fract() == 0.0,
+        }
+    }
+
+    /// Compares the values exactly, whichever way they are written; `None` if one is NaN.
+    ///
+    /// ```
+    /// use tallymark_model::number::Number::{Float, Integer};
+    /// assert!(Integer(1).compare(Float(1.0)).unwrap().is_eq());
+    /// assert!(Integer((1 << 53) + 1).compare(Float(2f64.powi(53))).unwrap().is_gt());
+    /// ```
+    pub fn compare(self, other: Number) -> Option<Ordering> {
+        match (self, other) {
+            (Number::Integer(one), Number::Integer(other)) => Some(one.cmp(&other)),
+            (Number::Float(one), Number::Float(other)) => one.partial_cmp(&other),
+            (Number::Integer(one), Number::Float(other)) => compare_mixed(one, other),
+            (Number::Float(one), Number::Integer(other)) => compare_mixed(other, one).map(Ordering::reverse),
+        }
+    }
+
+    /// Appends the number as Python's `str` has it.
+    pub(crate) fn push_repr(self, out: &mut Vec<u8>) {
+        match self {
+            Number::Integer(number) => push_integer(out, number),
+            Number::Float(number) => push_repr(out, number),
+        }
+    }
+}
+
+impl From<f64> for Number {
+    fn from(number: f64) -> Number {
+        Number::Float(number)
+    }
+}
+
+fn compare_mixed(integer: i128, float: f64) -> Option<Ordering> {
+    // CAST: what does not fit becomes the nearest that does, on whose far side every integer is.
+    let whole = float as i128;
+    match integer.cmp(&whole) {
+        _ if float.is_nan() => None,
+        Ordering::Equal if float >= 2f64.powi(127) => Some(Ordering::Less),
+        Ordering::Equal if float < -2f64.powi(127) => Some(Ordering::Greater),
+        Ordering::Equal => 0.0.partial_cmp(&float.fract()),
+        unequal => Some(unequal),
     }
 }
 
@@ -225,6 +323,58 @@ mod tests {
                 _ => repr,
             }
         }
+    }
+
+    #[test]
+    fn whole_numbers_and_floats_compare_as_what_they_are() {
+        use Number::{Float, Integer};
+        for (one, other, order) in [
+            (Integer(1), Float(1.0), Some(Ordering::Equal)),
+            (Integer(1), Float(1.5), Some(Ordering::Less)),
+            (Integer(-1), Float(-1.5), Some(Ordering::Greater)),
+            (Integer(0), Float(-0.0), Some(Ordering::Equal)),
+            (Integer((1 << 53) + 1), Float(2f64.powi(53)), Some(Ordering::Greater)),
+            (Integer(i128::MAX), Float(2f64.powi(127)), Some(Ordering::Less)),
+            (Integer(i128::MIN), Float(-(2f64.powi(127))), Some(Ordering::Equal)),
+            (Integer(i128::MIN), Float(f64::NEG_INFINITY), Some(Ordering::Greater)),
+            (Integer(i128::MAX), Float(f64::INFINITY), Some(Ordering::Less)),
+            (Integer(0), Float(f64::NAN), None),
+        ] {
+            assert_eq!(one.compare(other), order, "{one:?} {other:?}");
+            assert_eq!(other.compare(one), order.map(Ordering::reverse), "{other:?} {one:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_python_reads_them() {
+        use Number::{Float, Integer};
+        for (text, number) in [
+            ("0", Some(Integer(0))),
+            ("+007", Some(Integer(7))),
+            ("-9223372036854775809", Some(Integer(i128::from(i64::MIN) - 1))),
+            ("1.", Some(Float(1.0))),
+            (".5", Some(Float(0.5))),
+            ("-.5E1", Some(Float(-5.0))),
+            ("1e400", Some(Float(f64::INFINITY))),
+            ("+Infinity", Some(Float(f64::INFINITY))),
+            (&"9".repeat(40), Some(Float(1e40))),
+            ("", None),
+            ("+", None),
+            ("-", None),
+            (".", None),
+            ("1e", None),
+            ("e1", None),
+            (" 1", None),
+            ("1 ", None),
+            ("0x1", None),
+            ("+-1", None),
+            ("--1", None),
+            ("infin", None),
+            ("١", None),
+        ] {
+            assert_eq!(Number::parse(text), number, "{text}");
+        }
+        assert!(Number::parse("nAn").is_some_and(|number| number.as_f64().is_nan()));
     }
 
     fn repr(number: f64) -> String {

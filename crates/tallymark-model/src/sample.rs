@@ -2,7 +2,9 @@
 //!
 //! Native metrics never become samples before they are written: see [`crate::SeriesSnapshot`].
 
-use crate::{Exemplar, number};
+use std::cmp::Ordering;
+
+use crate::{Exemplar, NativeHistogram, number};
 
 /// When a sample was taken, in the precision it came in.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -10,12 +12,12 @@ pub enum Timestamp {
     /// Seconds since the Unix epoch.
     Seconds(f64),
     /// Whole seconds since the Unix epoch, written without a point.
-    WholeSeconds(i64),
+    WholeSeconds(i128),
     /// Seconds and nanoseconds, written with nine decimals. The nanoseconds go away from zero: -1 and 500 000 000 are
     /// one and a half seconds before 1970.
     Exact {
         /// Whole seconds.
-        seconds: i64,
+        seconds: i128,
         /// Nanoseconds, below 10⁹.
         nanoseconds: u32,
     },
@@ -32,17 +34,38 @@ impl Timestamp {
     /// ```
     pub fn milliseconds(self) -> Option<i64> {
         // Through a float, even where it loses a millisecond far in the future: the official client goes that way.
-        let seconds = match self {
+        let milliseconds = self.seconds() * 1000.0;
+        // CAST: in range; the fraction is meant to go.
+        (milliseconds.abs() < i64::MAX as f64).then_some(milliseconds as i64)
+    }
+
+    /// Seconds since the Unix epoch, as near as a float comes.
+    pub fn seconds(self) -> f64 {
+        match self {
             Timestamp::Seconds(seconds) => seconds,
             Timestamp::WholeSeconds(seconds) => seconds as f64,
             Timestamp::Exact { seconds, nanoseconds } => {
                 let fraction = f64::from(nanoseconds) / 1e9;
                 seconds as f64 + if seconds < 0 { -fraction } else { fraction }
             }
+        }
+    }
+
+    /// Compares two moments that came in with the same precision; `None` for others, and for NaN.
+    pub(crate) fn compare(self, other: Timestamp) -> Option<Ordering> {
+        let key = |seconds: i128, nanoseconds: u32| {
+            let nanoseconds = i64::from(nanoseconds);
+            (seconds, if seconds < 0 { -nanoseconds } else { nanoseconds })
         };
-        let milliseconds = seconds * 1000.0;
-        // CAST: in range; the fraction is meant to go.
-        (milliseconds.abs() < i64::MAX as f64).then_some(milliseconds as i64)
+        match (self, other) {
+            (Timestamp::Seconds(one), Timestamp::Seconds(other)) => one.partial_cmp(&other),
+            (Timestamp::WholeSeconds(one), Timestamp::WholeSeconds(other)) => Some(one.cmp(&other)),
+            (
+                Timestamp::Exact { seconds: one, nanoseconds: its },
+                Timestamp::Exact { seconds: other, nanoseconds: others },
+            ) => Some(key(one, its).cmp(&key(other, others))),
+            _ => None,
+        }
     }
 
     /// Appends the time as it came in.
@@ -71,12 +94,20 @@ pub struct Sample {
     pub name: String,
     /// Label names and values; written sorted by name.
     pub labels: Vec<(String, String)>,
-    /// The value.
+    /// The value; without meaning beside a native histogram.
     pub value: f64,
     /// When it was taken, where the collector says so.
     pub timestamp: Option<Timestamp>,
     /// An exemplar, where the format can carry one.
     pub exemplar: Option<Exemplar>,
+    /// A native histogram in place of the value, which only OpenMetrics 2.0 can carry.
+    pub native_histogram: Option<Box<NativeHistogram>>,
+}
+
+impl From<f64> for Timestamp {
+    fn from(seconds: f64) -> Timestamp {
+        Timestamp::Seconds(seconds)
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +134,7 @@ mod tests {
 
     #[test]
     fn milliseconds_beyond_64_bits_are_none() {
-        assert_eq!(Timestamp::WholeSeconds(i64::MAX).milliseconds(), None);
+        assert_eq!(Timestamp::WholeSeconds(i64::MAX.into()).milliseconds(), None);
         assert_eq!(Timestamp::Seconds(f64::NEG_INFINITY).milliseconds(), None);
         assert_eq!(Timestamp::WholeSeconds(-123).milliseconds(), Some(-123_000));
         assert_eq!(Timestamp::Exact { seconds: -1, nanoseconds: 250_000_000 }.milliseconds(), Some(-1250));

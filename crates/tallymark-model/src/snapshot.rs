@@ -116,6 +116,7 @@ impl FamilySnapshot {
             value: line.value,
             timestamp: None,
             exemplar: line.exemplar.cloned(),
+            native_histogram: None,
         }
     }
 }

@@ -47,7 +47,7 @@ fn accept_headers_get_the_official_clients_answer_where_it_is_right() {
             }
             // It claims any later version.
             "application/openmetrics-text;version=9.9.9" => {
-                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+                "application/openmetrics-text; version=2.0.0; charset=utf-8; escaping=underscores"
             }
             // It raises an exception.
             "application/openmetrics-text; version=\"1.0.0\"" => {

@@ -10,7 +10,8 @@ use pyo3::Borrowed;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
-use tallymark::model::{Body, Exemplar, Family, FamilySnapshot, Kind, Sample, Timestamp};
+use tallymark::model::number::Number;
+use tallymark::model::{Body, Exemplar, Family, FamilySnapshot, Kind, NativeHistogram, Sample, Span, Timestamp};
 
 use crate::late;
 use crate::metric::float;
@@ -38,21 +39,61 @@ pub(crate) fn suffixed<'py>(py: Python<'py>, family: &Family, sample: &Sample) -
 
 fn to_sample<'py>(py: Python<'py>, name: &str, sample: &Sample) -> PyResult<Bound<'py, PyAny>> {
     let timestamp = sample.timestamp.map(|timestamp| to_timestamp(py, timestamp)).transpose()?;
-    let exemplar = match &sample.exemplar {
-        Some(exemplar) => {
-            let labels = to_dict(py, &exemplar.labels)?;
-            Some(late::exemplar_class(py)?.call1((labels, exemplar.value, exemplar.timestamp))?)
-        }
-        None => None,
-    };
-    late::sample_class(py)?.call1((name, to_dict(py, &sample.labels)?, sample.value, timestamp, exemplar))
+    let exemplar = sample.exemplar.as_ref().map(|exemplar| to_exemplar(py, exemplar)).transpose()?;
+    let histogram = sample.native_histogram.as_ref().map(|it| to_native_histogram(py, it)).transpose()?;
+    let value = histogram.is_none().then_some(sample.value);
+    let labels = to_dict(py, &sample.labels)?;
+    late::sample_class(py)?.call1((name, labels, value, timestamp, exemplar, histogram))
 }
 
-fn to_timestamp(py: Python<'_>, timestamp: Timestamp) -> PyResult<Bound<'_, PyAny>> {
+fn to_exemplar<'py>(py: Python<'py>, exemplar: &Exemplar) -> PyResult<Bound<'py, PyAny>> {
+    let timestamp = exemplar.timestamp.map(|timestamp| to_timestamp(py, timestamp)).transpose()?;
+    late::exemplar_class(py)?.call1((to_dict(py, &exemplar.labels)?, exemplar.value, timestamp))
+}
+
+/// The histogram as a `NativeHistogram`; lists that are empty are None.
+pub(crate) fn to_native_histogram<'py>(py: Python<'py>, it: &NativeHistogram) -> PyResult<Bound<'py, PyAny>> {
+    let spans = |spans: &[Span]| {
+        let class = late::bucket_span_class(py)?;
+        let spans = spans.iter().map(|span| class.call1((span.offset, span.length))).collect::<PyResult<Vec<_>>>()?;
+        (!spans.is_empty()).then(|| PyTuple::new(py, spans)).transpose()
+    };
+    let deltas = |deltas: &[i64]| (!deltas.is_empty()).then(|| PyTuple::new(py, deltas)).transpose();
+    let exemplars = it.exemplars.iter().map(|exemplar| to_exemplar(py, exemplar)).collect::<PyResult<Vec<_>>>()?;
+    late::native_histogram_class(py)?.call1((
+        to_number(py, it.count)?,
+        to_number(py, it.sum)?,
+        it.schema,
+        to_number(py, it.zero_threshold)?,
+        to_number(py, it.zero_count)?,
+        spans(&it.positive_spans)?,
+        spans(&it.negative_spans)?,
+        deltas(&it.positive_deltas)?,
+        deltas(&it.negative_deltas)?,
+        (!exemplars.is_empty()).then(|| PyTuple::new(py, exemplars)).transpose()?,
+    ))
+}
+
+/// The number as an int or a float.
+pub(crate) fn to_number(py: Python<'_>, number: Number) -> PyResult<Bound<'_, PyAny>> {
+    Ok(match number {
+        Number::Float(number) => PyFloat::new(py, number).into_any(),
+        // Numbers of 64 bits are made several times faster.
+        Number::Integer(number) => match i64::try_from(number) {
+            Ok(number) => number.into_pyobject(py)?.into_any(),
+            Err(_) => number.into_pyobject(py)?.into_any(),
+        },
+    })
+}
+
+/// The moment as a float, an int or a `Timestamp`.
+pub(crate) fn to_timestamp(py: Python<'_>, timestamp: Timestamp) -> PyResult<Bound<'_, PyAny>> {
     Ok(match timestamp {
         Timestamp::Seconds(seconds) => PyFloat::new(py, seconds).into_any(),
-        Timestamp::WholeSeconds(seconds) => seconds.into_pyobject(py)?.into_any(),
-        Timestamp::Exact { seconds, nanoseconds } => late::timestamp_class(py)?.call1((seconds, nanoseconds))?,
+        Timestamp::WholeSeconds(seconds) => to_number(py, Number::Integer(seconds))?,
+        Timestamp::Exact { seconds, nanoseconds } => {
+            late::timestamp_class(py)?.call1((to_number(py, Number::Integer(seconds))?, nanoseconds))?
+        }
     })
 }
 
@@ -101,14 +142,13 @@ fn family_of(metric: &Bound<'_, PyAny>) -> PyResult<FamilySnapshot> {
     };
     let mut samples = Vec::new();
     for sample in metric.getattr("samples")?.try_iter()? {
-        samples.extend(sample_of(&sample?)?);
+        samples.push(sample_of(&sample?)?);
     }
     let family = Family::described(kind, &name, &help, &unit);
     Ok(FamilySnapshot { family: Arc::new(family), body: Body::Samples(samples) })
 }
 
-/// The sample; None for a native histogram, which no format that is written has.
-fn sample_of(sample: &Bound<'_, PyAny>) -> PyResult<Option<Sample>> {
+fn sample_of(sample: &Bound<'_, PyAny>) -> PyResult<Sample> {
     let (name, labels, value, timestamp, exemplar, native_histogram);
     match sample.cast::<PyTuple>() {
         Ok(fields) if fields.len() == 6 => {
@@ -128,26 +168,70 @@ fn sample_of(sample: &Bound<'_, PyAny>) -> PyResult<Option<Sample>> {
             native_histogram = sample.getattr_opt("native_histogram")?;
         }
     }
-    if let Some(native_histogram) = native_histogram
-        && native_histogram.is_truthy()?
-    {
-        return Ok(None);
-    }
-    Ok(Some(Sample {
+    let native_histogram = match native_histogram {
+        Some(histogram) if histogram.is_truthy()? => Some(Box::new(native_histogram_of(&histogram)?)),
+        _ => None,
+    };
+    Ok(Sample {
         name: name.extract()?,
         labels: if labels.is_truthy()? { label_pairs(&labels)? } else { Vec::new() },
-        value: float(&value)?,
+        value: if native_histogram.is_some() { f64::NAN } else { float(&value)? },
         timestamp: timestamp_of(&timestamp)?,
         exemplar: if exemplar.is_truthy()? { Some(exemplar_of(&exemplar)?) } else { None },
-    }))
+        native_histogram,
+    })
+}
+
+fn native_histogram_of(histogram: &Bound<'_, PyAny>) -> PyResult<NativeHistogram> {
+    let number = |name: &str| number_of(&histogram.getattr(name)?);
+    // Deltas mean nothing without spans, and are not looked at.
+    let buckets = |spans: &str, deltas: &str| -> PyResult<(Vec<Span>, Vec<i64>)> {
+        let spans = histogram.getattr(spans)?;
+        if !spans.is_truthy()? {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let spans = spans.try_iter()?.map(|span| {
+            let span = span?;
+            Ok(Span { offset: span.get_item(0)?.extract()?, length: span.get_item(1)?.extract()? })
+        });
+        let deltas = histogram.getattr(deltas)?.try_iter()?.map(|delta| delta?.extract());
+        Ok((spans.collect::<PyResult<_>>()?, deltas.collect::<PyResult<_>>()?))
+    };
+    let exemplars = histogram.getattr("nh_exemplars")?;
+    let exemplars = if exemplars.is_truthy()? {
+        exemplars.try_iter()?.map(|exemplar| exemplar_of(&exemplar?)).collect::<PyResult<_>>()?
+    } else {
+        Vec::new()
+    };
+    let (positive_spans, positive_deltas) = buckets("pos_spans", "pos_deltas")?;
+    let (negative_spans, negative_deltas) = buckets("neg_spans", "neg_deltas")?;
+    Ok(NativeHistogram {
+        count: number("count_value")?,
+        sum: number("sum_value")?,
+        schema: histogram.getattr("schema")?.extract()?,
+        zero_threshold: number("zero_threshold")?,
+        zero_count: number("zero_count")?,
+        positive_spans,
+        positive_deltas,
+        negative_spans,
+        negative_deltas,
+        exemplars,
+    })
+}
+
+/// A number that is written as it is: an int without a point.
+fn number_of(number: &Bound<'_, PyAny>) -> PyResult<Number> {
+    if number.is_instance_of::<PyInt>() {
+        return Ok(Number::Integer(number.extract()?));
+    }
+    Ok(Number::Float(float(number)?))
 }
 
 fn exemplar_of(exemplar: &Bound<'_, PyAny>) -> PyResult<Exemplar> {
-    let timestamp = exemplar.getattr("timestamp")?;
     Ok(Exemplar {
         labels: label_pairs(&exemplar.getattr("labels")?)?,
         value: float(&exemplar.getattr("value")?)?,
-        timestamp: if timestamp.is_none() { None } else { Some(float(&timestamp)?) },
+        timestamp: timestamp_of(&exemplar.getattr("timestamp")?)?,
     })
 }
 

@@ -153,6 +153,10 @@ classes! {
     exemplar_class: "tallymark.samples", "Exemplar";
     /// `Timestamp(sec, nsec)`.
     timestamp_class: "tallymark.samples", "Timestamp";
+    /// `NativeHistogram(count_value, sum_value, schema, …)`.
+    native_histogram_class: "tallymark.samples", "NativeHistogram";
+    /// `BucketSpan(offset, length)`.
+    bucket_span_class: "tallymark.samples", "BucketSpan";
     /// `Timer(metric, callback_name)`.
     timer_class: "tallymark.context_managers", "Timer";
     /// `ExceptionCounter(counter, exception)`.

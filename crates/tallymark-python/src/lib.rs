@@ -10,6 +10,7 @@
 //! | how `labels()` finds a child | `children.rs` |
 //! | what a scrape reads, and when it needs Python | `scrape.rs`, `registry.rs` |
 //! | how families become Python's objects and back | `convert.rs` |
+//! | how a text becomes families | `parse.rs` |
 //! | which store counts | `store.rs` |
 //!
 //! No lock of this crate is held while Python runs: `str()` of a label value, a subclass's `__init__`, a collector or a
@@ -24,6 +25,7 @@ mod late;
 mod log;
 mod metric;
 mod multiprocess;
+mod parse;
 mod registry;
 mod scrape;
 mod server;
@@ -40,6 +42,8 @@ mod _tallymark {
     };
     #[pymodule_export]
     use super::multiprocess::SharedDirectory;
+    #[pymodule_export]
+    use super::parse::{Families, parse_labels, parse_openmetrics_sample, parse_text_sample};
     #[pymodule_export]
     use super::registry::{
         RegistryCore, choose_coding, choose_format, float_to_go_string, render_collectors, set_use_created,

@@ -11,7 +11,7 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use tallymark::fork::Gated;
-use tallymark::model::encode::{Coding, Format, openmetrics, text};
+use tallymark::model::encode::{Coding, Format, openmetrics, openmetrics_2_0, text};
 use tallymark::model::{Escaping, Snapshot, number};
 use tallymark_transport::{Exposition, ServeError};
 
@@ -246,22 +246,26 @@ impl RegistryCore {
         result
     }
 
-    /// Render OpenMetrics 1.0.
+    /// Render OpenMetrics.
     ///
     /// Args:
     ///     escaping: ``allow-utf-8``, ``underscores``, ``dots`` or ``values``.
     ///
     ///     names: Only the samples of these full names.
-    #[pyo3(signature = (escaping="underscores", names=None))]
+    ///
+    ///     kind: ``openmetrics`` or ``openmetrics-2.0``, which has native histograms.
+    #[pyo3(signature = (escaping="underscores", names=None, kind="openmetrics"))]
     fn render_openmetrics<'py>(
         &self,
         py: Python<'py>,
         escaping: &str,
         names: Option<&Bound<'py, PyAny>>,
+        kind: &str,
     ) -> PyResult<Bound<'py, PyBytes>> {
+        let kind = Kind::parse(kind)?;
         let (parts, givers) = self.asked(py, names)?;
         let mut body = self.take_body();
-        let result = write(py, Kind::OpenMetrics, escaping, || parts.read(), &givers, &mut body);
+        let result = write(py, kind, escaping, || parts.read(), &givers, &mut body);
         self.keep_body(body);
         result
     }
@@ -281,11 +285,31 @@ impl RegistryCore {
     }
 }
 
-/// The two formats, by the names that `choose_format` has for them.
+/// The formats, by the names that `choose_format` has for them.
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
-    OpenMetrics,
+    OpenMetrics1_0,
+    OpenMetrics2_0,
+}
+
+impl Kind {
+    const ALL: [Kind; 3] = [Kind::Text, Kind::OpenMetrics1_0, Kind::OpenMetrics2_0];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Kind::Text => "text",
+            Kind::OpenMetrics1_0 => "openmetrics",
+            Kind::OpenMetrics2_0 => "openmetrics-2.0",
+        }
+    }
+
+    fn parse(name: &str) -> PyResult<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| {
+            let known = Kind::ALL.map(Kind::as_str).join(", ");
+            PyValueError::new_err(format!("{name}: no format; there are {known}"))
+        })
+    }
 }
 
 fn write<'py>(
@@ -299,7 +323,8 @@ fn write<'py>(
     let escaping = Escaping::parse(escaping);
     let written = py.detach(|| match kind {
         Kind::Text => text(&read(), escaping, body),
-        Kind::OpenMetrics => openmetrics(&read(), escaping, body),
+        Kind::OpenMetrics1_0 => openmetrics(&read(), escaping, body),
+        Kind::OpenMetrics2_0 => openmetrics_2_0(&read(), escaping, body),
     });
     written.map_err(|error| givers.blame(py, error))?;
     Ok(PyBytes::new(py, body))
@@ -312,7 +337,7 @@ fn write<'py>(
 ///
 ///     escaping: ``allow-utf-8``, ``underscores``, ``dots`` or ``values``.
 ///
-///     kind: ``text`` or ``openmetrics``.
+///     kind: ``text``, ``openmetrics`` or ``openmetrics-2.0``.
 #[pyfunction]
 pub(crate) fn render_collectors<'py>(
     py: Python<'py>,
@@ -320,11 +345,7 @@ pub(crate) fn render_collectors<'py>(
     escaping: &str,
     kind: &str,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let kind = match kind {
-        "text" => Kind::Text,
-        "openmetrics" => Kind::OpenMetrics,
-        other => return Err(PyValueError::new_err(format!("{other}: no format; there are text and openmetrics"))),
-    };
+    let kind = Kind::parse(kind)?;
     let mut givers = Givers::default();
     let snapshot = Snapshot { families: givers.convert(families)? };
     write(py, kind, escaping, || snapshot, &givers, &mut Vec::new())
@@ -333,16 +354,17 @@ pub(crate) fn render_collectors<'py>(
 /// Say which format the header ``Accept`` asks for.
 ///
 /// Returns:
-///     ``text`` or ``openmetrics``, the escaping of names, and the content type.
+///     ``text``, ``openmetrics`` or ``openmetrics-2.0``, the escaping of names, and the content type.
 #[pyfunction]
 #[pyo3(signature = (accept))]
 pub(crate) fn choose_format(accept: Option<&str>) -> (&'static str, &'static str, &'static str) {
     let format = Format::negotiate(accept);
     let kind = match format {
-        Format::OpenMetrics1_0_0 { .. } => "openmetrics",
-        _ => "text",
+        Format::OpenMetrics1_0_0 { .. } => Kind::OpenMetrics1_0,
+        Format::OpenMetrics2_0_0(_) => Kind::OpenMetrics2_0,
+        _ => Kind::Text,
     };
-    (kind, format.escaping().as_str(), format.content_type())
+    (kind.as_str(), format.escaping().as_str(), format.content_type())
 }
 
 /// Say which content coding the header ``Accept-Encoding`` asks for: ``gzip``, ``zstd`` or None.

@@ -3,7 +3,7 @@
 //! Strings are their length (4 bytes, little endian) and UTF-8. Decoding trusts nothing: any bytes give a value or
 //! `None`. The layouts are written down in `docs/file-format.md`.
 
-use tallymark_model::{Exemplar, Family, GaugeMode, Kind};
+use tallymark_model::{Exemplar, Family, GaugeMode, Kind, Timestamp};
 
 /// What makes two definitions the same family in a store: all but help and unit.
 pub(crate) fn encode_family_key(family: &Family) -> Vec<u8> {
@@ -79,7 +79,7 @@ pub(crate) fn decode_pairs(bytes: &[u8]) -> Option<Vec<(String, String)>> {
 /// Value and time as floats (NaN for no time), then the labels.
 pub(crate) fn encode_exemplar(exemplar: &Exemplar) -> Vec<u8> {
     let mut bytes = exemplar.value.to_le_bytes().to_vec();
-    bytes.extend_from_slice(&exemplar.timestamp.unwrap_or(f64::NAN).to_le_bytes());
+    bytes.extend_from_slice(&exemplar.timestamp.map_or(f64::NAN, Timestamp::seconds).to_le_bytes());
     bytes.extend(encode_pairs(&exemplar.labels));
     bytes
 }
@@ -87,7 +87,11 @@ pub(crate) fn encode_exemplar(exemplar: &Exemplar) -> Vec<u8> {
 pub(crate) fn decode_exemplar(bytes: &[u8]) -> Option<Exemplar> {
     let mut reader = Reader(bytes);
     let (value, timestamp) = (reader.float()?, reader.float()?);
-    Some(Exemplar { labels: decode_pairs(reader.0)?, value, timestamp: (!timestamp.is_nan()).then_some(timestamp) })
+    Some(Exemplar {
+        labels: decode_pairs(reader.0)?,
+        value,
+        timestamp: (!timestamp.is_nan()).then_some(timestamp.into()),
+    })
 }
 
 fn number_of<T: PartialEq>(all: &[T], one: T) -> u8 {
@@ -168,7 +172,7 @@ mod tests {
 
         #[test]
         fn exemplars_come_back_as_they_went(labels in prop::collection::vec((".*", ".*"), 0..4), value in any::<f64>().prop_filter("equal to itself", |v| !v.is_nan())) {
-            let exemplar = Exemplar { labels, value, timestamp: Some(1.5) };
+            let exemplar = Exemplar { labels, value, timestamp: Some(1.5.into()) };
             prop_assert_eq!(decode_exemplar(&encode_exemplar(&exemplar)), Some(exemplar));
         }
     }

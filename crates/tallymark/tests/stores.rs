@@ -157,7 +157,7 @@ fn the_last_exemplar_is_shown_with_its_bucket() {
         let seconds = registry.histogram("seconds", "").bounds(&[1.0]).register_one().unwrap();
         for trace in ["first", "second", &"a much longer one ".repeat(6)] {
             let labels = vec![("trace_id".to_owned(), trace.to_owned())];
-            seconds.observe_with_exemplar(0.5, Exemplar { labels, value: 0.0, timestamp: Some(1.5) }).unwrap();
+            seconds.observe_with_exemplar(0.5, Exemplar { labels, value: 0.0, timestamp: Some(1.5.into()) }).unwrap();
         }
         let too_long = vec![("trace_id".to_owned(), "x".repeat(200))];
         assert!(

@@ -1,4 +1,4 @@
-"""OpenMetrics 1.0, and the ways to write names that older readers do not know.
+"""OpenMetrics, and the ways to write names that older readers do not know.
 
 Expositions are rendered by the native core; the escaping functions say for one name what it does
 with all. Which format a scraper gets is decided in ``tallymark.exposition``.
@@ -7,10 +7,11 @@ with all. Which format a scraper gets is decided in ``tallymark.exposition``.
 from __future__ import annotations
 
 import string
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .. import _tallymark
 from ..registry import Collector, _scrape_of
+from ..utils import parse_version
 from ..validation import _is_valid_legacy_labelname, _is_valid_legacy_metric_name
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ CONTENT_TYPE_LATEST = "application/openmetrics-text; version=1.0.0; charset=utf-
 """The content type of OpenMetrics 1.0."""
 
 CONTENT_TYPE_LATEST_2_0 = "application/openmetrics-text; version=2.0.0; charset=utf-8"
-"""The content type of OpenMetrics 2.0, for readers of it; no exposition is written in it."""
+"""The content type of OpenMetrics 2.0, of which native histograms are written."""
 
 ESCAPING_HEADER_TAG = "escaping"
 """The parameter of a content type that says how names are escaped."""
@@ -52,8 +53,12 @@ def generate_latest(
 
         escaping: `ALLOWUTF8`, `UNDERSCORES`, `DOTS` or `VALUES`.
 
-        version: The version that was asked for. What is written is 1.0, which readers of later ones
-            understand.
+        version: The version that was asked for. From ``2.0.0`` on samples that are native
+            histograms are written too; before, they are left out.
+
+    Raises:
+        Exception: What a collector or the value of a sample raises; the family is added to its
+            ``args``.
 
     Example:
         >>> from tallymark import CollectorRegistry, Gauge
@@ -66,10 +71,13 @@ def generate_latest(
         queue_jobs 3.0
         # EOF
     """
+    kind: Literal["openmetrics", "openmetrics-2.0"] = (
+        "openmetrics" if parse_version(version) < (2, 0, 0) else "openmetrics-2.0"
+    )
     scrape = _scrape_of(registry)
     if scrape is None:
-        return _tallymark.render_collectors(registry.collect(), escaping, "openmetrics")
-    return scrape.core.render_openmetrics(escaping, scrape.names)
+        return _tallymark.render_collectors(registry.collect(), escaping, kind)
+    return scrape.core.render_openmetrics(escaping, scrape.names, kind)
 
 
 def escape_metric_name(s: str, escaping: str = UNDERSCORES) -> str:

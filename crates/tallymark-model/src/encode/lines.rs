@@ -8,11 +8,11 @@
 use std::borrow::Cow;
 
 use crate::{
-    Escaping, Exemplar, Family, Kind, Sample, SeriesSnapshot,
+    Escaping, Exemplar, Family, Kind, NativeHistogram, Sample, SeriesSnapshot,
     escape::push_escaped,
     line::{Added, Line},
     name::{escape_metric, is_legacy_label, is_legacy_metric, push_label},
-    number,
+    number::{self, Number},
 };
 
 /// Suffixes that are appended to a family's name after it is escaped.
@@ -119,7 +119,52 @@ impl<'a, 'o> Lines<'a, 'o> {
         };
         self.push_labels();
         self.close(brace);
-        number::push(self.out, sample.value);
+        match &sample.native_histogram {
+            Some(histogram) => self.native_histogram(histogram),
+            None => number::push(self.out, sample.value),
+        }
+    }
+
+    /// A native histogram in place of a value.
+    fn native_histogram(&mut self, histogram: &NativeHistogram) {
+        for (key, number) in [
+            ("{count:", histogram.count),
+            (",sum:", histogram.sum),
+            (",schema:", Number::Integer(histogram.schema.into())),
+            (",zero_threshold:", histogram.zero_threshold),
+            (",zero_count:", histogram.zero_count),
+        ] {
+            self.out.extend_from_slice(key.as_bytes());
+            number.push_repr(self.out);
+        }
+        for (sign, spans, deltas) in [
+            ("negative", &histogram.negative_spans, &histogram.negative_deltas),
+            ("positive", &histogram.positive_spans, &histogram.positive_deltas),
+        ] {
+            if !spans.is_empty() {
+                self.list_of(sign, "_spans", spans, |out, span| {
+                    number::push_integer(out, span.offset);
+                    out.push(b':');
+                    number::push_integer(out, span.length);
+                });
+                self.list_of(sign, "_deltas", deltas, |out, delta| number::push_integer(out, *delta));
+            }
+        }
+        self.out.push(b'}');
+    }
+
+    /// `,<sign><what>:[…,…]`
+    fn list_of<T>(&mut self, sign: &str, what: &str, items: &[T], push: impl Fn(&mut Vec<u8>, &T)) {
+        for part in [",", sign, what, ":["] {
+            self.out.extend_from_slice(part.as_bytes());
+        }
+        for (at, item) in items.iter().enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            push(self.out, item);
+        }
+        self.out.push(b']');
     }
 
     /// ` # {labels} value timestamp`, behind a value.
@@ -140,7 +185,7 @@ impl<'a, 'o> Lines<'a, 'o> {
         number::push(self.out, exemplar.value);
         if let Some(timestamp) = exemplar.timestamp {
             self.out.push(b' ');
-            number::push_repr(self.out, timestamp);
+            timestamp.push(self.out);
         }
     }
 

@@ -41,7 +41,7 @@ mod openmetrics;
 mod text;
 
 pub use negotiate::{Coding, Format};
-pub use openmetrics::openmetrics;
+pub use openmetrics::{openmetrics, openmetrics_2_0};
 pub use text::text;
 
 use crate::{Escaping, Snapshot};

@@ -4,7 +4,7 @@
 //! first. What is not understood is passed over, never an error: a scraper must always get something. Compressing and
 //! sending is not done here.
 
-use super::{EncodeError, openmetrics, text};
+use super::{EncodeError, openmetrics, openmetrics_2_0, text};
 use crate::{Escaping, Snapshot};
 
 /// A format with the version and the escaping that were asked for.
@@ -24,13 +24,15 @@ pub enum Format {
         /// Whether the content type tells the escaping; it does not to those who asked for no version.
         tagged: bool,
     },
+    /// OpenMetrics 2.0, as far as the official client writes it: with native histograms.
+    OpenMetrics2_0_0(Escaping),
 }
 
 impl Format {
     /// The format that an `Accept` header asks for.
     ///
-    /// Clauses without a version we write are passed over, and so are wildcards: without a better clause the answer is the
-    /// text format 0.0.4. (Prometheus 2.49 sends `*/*;q=2` by mistake and does not mean it.) A weight that is no number
+    /// Who asks for a later version than any we write gets the latest. Clauses without a version we write are passed over,
+    /// and so are wildcards: without a better clause the answer is the text format 0.0.4. (Prometheus 2.49 sends `*/*;q=2` by mistake and does not mean it.) A weight that is no number
     /// counts as 1, the weight of a clause that has none.
     ///
     /// ```
@@ -66,6 +68,7 @@ impl Format {
             Format::OpenMetrics1_0_0 { escaping, .. } => {
                 tagged!(escaping, "application/openmetrics-text; version=1.0.0")
             }
+            Format::OpenMetrics2_0_0(escaping) => tagged!(escaping, "application/openmetrics-text; version=2.0.0"),
         }
     }
 
@@ -73,7 +76,9 @@ impl Format {
     pub fn escaping(self) -> Escaping {
         match self {
             Format::Text0_0_4 => Escaping::Underscores,
-            Format::Text1_0_0(escaping) | Format::OpenMetrics1_0_0 { escaping, .. } => escaping,
+            Format::Text1_0_0(escaping)
+            | Format::OpenMetrics1_0_0 { escaping, .. }
+            | Format::OpenMetrics2_0_0(escaping) => escaping,
         }
     }
 
@@ -85,6 +90,7 @@ impl Format {
         match self {
             Format::Text0_0_4 | Format::Text1_0_0(_) => text(snapshot, self.escaping(), out),
             Format::OpenMetrics1_0_0 { .. } => openmetrics(snapshot, self.escaping(), out),
+            Format::OpenMetrics2_0_0(escaping) => openmetrics_2_0(snapshot, escaping, out),
         }
     }
 
@@ -95,22 +101,26 @@ impl Format {
             if version.is_empty() {
                 return Some(Format::OpenMetrics1_0_0 { escaping: Escaping::Underscores, tagged: false });
             }
-            return is_1_0_0_or_later(version).then(|| Format::OpenMetrics1_0_0 { escaping: escaping(), tagged: true });
+            return if is_or_later(version, 2) {
+                Some(Format::OpenMetrics2_0_0(escaping()))
+            } else {
+                is_or_later(version, 1).then(|| Format::OpenMetrics1_0_0 { escaping: escaping(), tagged: true })
+            };
         }
         if clause.is("text/plain") {
             return match version {
                 "" | "0.0.4" => Some(Format::Text0_0_4),
-                _ => is_1_0_0_or_later(version).then(|| Format::Text1_0_0(escaping())),
+                _ => is_or_later(version, 1).then(|| Format::Text1_0_0(escaping())),
             };
         }
         None
     }
 }
 
-/// Whether a version is 1.0.0 or later. As with the official client `1.0` is earlier: it has fewer parts.
-fn is_1_0_0_or_later(version: &str) -> bool {
+/// Whether a version is `major`.0.0 or later. As with the official client `1.0` is earlier: it has fewer parts.
+fn is_or_later(version: &str, major: u32) -> bool {
     let parts: Option<Vec<u32>> = version.split('.').map(|part| part.parse().ok()).collect();
-    parts.is_some_and(|parts| parts >= vec![1, 0, 0])
+    parts.is_some_and(|parts| parts >= vec![major, 0, 0])
 }
 
 /// How the body of an answer is compressed.
@@ -277,7 +287,10 @@ mod tests {
             ("application/openmetrics-text;version=abc", Format::Text0_0_4),
             ("application/openmetrics-text;version=1.x.0", Format::Text0_0_4),
             ("application/openmetrics-text;version=1.0", Format::Text0_0_4),
-            ("application/openmetrics-text;version=2.0.0", open(Escaping::Underscores)),
+            ("application/openmetrics-text;version=1.9.9", open(Escaping::Underscores)),
+            ("application/openmetrics-text;version=2.0", open(Escaping::Underscores)),
+            ("application/openmetrics-text;version=2.0.0", Format::OpenMetrics2_0_0(Escaping::Underscores)),
+            ("application/openmetrics-text;version=9.9.9;escaping=dots", Format::OpenMetrics2_0_0(Escaping::Dots)),
             ("application/openmetrics-text;note=\"a,b;version=9\";version=1.0.0", open(Escaping::Underscores)),
             ("application/openmetrics-text;version=1.0.0;q=x, text/plain;q=0.9", open(Escaping::Underscores)),
         ] {
@@ -299,6 +312,10 @@ mod tests {
 
             assert_eq!(Format::Text1_0_0(escaping).content_type(), format!("text/plain; version=1.0.0{tag}"));
             assert_eq!(open(escaping).content_type(), format!("application/openmetrics-text; version=1.0.0{tag}"));
+            assert_eq!(
+                Format::OpenMetrics2_0_0(escaping).content_type(),
+                format!("application/openmetrics-text; version=2.0.0{tag}")
+            );
         }
     }
 

@@ -1,7 +1,8 @@
-//! OpenMetrics 1.0: every type under its own name, units, exemplars, and `# EOF`.
+//! OpenMetrics: every type under its own name, units, exemplars, and `# EOF`.
 //!
 //! Nothing is moved or renamed here. The order of metadata is the official client's (HELP, TYPE, UNIT), times are written
-//! as they came in, and samples stay in the order of the family.
+//! as they came in, and samples stay in the order of the family. Version 2.0 is what the official client makes of it:
+//! version 1.0, with native histograms.
 
 use super::{EncodeError, all_or_nothing, lines::Lines};
 use crate::{
@@ -23,14 +24,56 @@ use crate::{
 /// # Errors
 /// [`EncodeError`]; `out` is then as it was.
 pub fn openmetrics(snapshot: &Snapshot, escaping: Escaping, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    write(snapshot, escaping, Native::LeftOut, out)
+}
+
+/// Appends the snapshot as OpenMetrics 2.0 text: as [`openmetrics`] does, and samples that are native histograms.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use tallymark_model::{Body, Escaping, Family, FamilySnapshot, Kind, NativeHistogram, Sample, Snapshot};
+/// use tallymark_model::{encode, number::Number};
+///
+/// let histogram = NativeHistogram::new(Number::Integer(2), Number::Float(0.5), 3);
+/// let sample = Sample {
+///     name: "latency".to_owned(),
+///     labels: Vec::new(),
+///     value: f64::NAN,
+///     timestamp: None,
+///     exemplar: None,
+///     native_histogram: Some(Box::new(histogram)),
+/// };
+/// let family = Arc::new(Family::described(Kind::Histogram, "latency", "", ""));
+/// let families = vec![FamilySnapshot { family, body: Body::Samples(vec![sample]) }];
+/// let mut out = Vec::new();
+/// encode::openmetrics_2_0(&Snapshot { families }, Escaping::AllowUtf8, &mut out)?;
+/// let line = "latency {count:2,sum:0.5,schema:3,zero_threshold:0.0,zero_count:0}\n";
+/// assert!(String::from_utf8(out)?.contains(line));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`EncodeError`]; `out` is then as it was.
+pub fn openmetrics_2_0(snapshot: &Snapshot, escaping: Escaping, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    write(snapshot, escaping, Native::Written, out)
+}
+
+/// What becomes of native histograms.
+#[derive(Clone, Copy, PartialEq)]
+enum Native {
+    LeftOut,
+    Written,
+}
+
+fn write(snapshot: &Snapshot, escaping: Escaping, native: Native, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     all_or_nothing(snapshot, escaping, out, |out| {
-        snapshot.families.iter().try_for_each(|snapshot| family(snapshot, escaping, out))?;
+        snapshot.families.iter().try_for_each(|snapshot| family(snapshot, escaping, native, out))?;
         out.extend_from_slice(b"# EOF\n");
         Ok(())
     })
 }
 
-fn family(snapshot: &FamilySnapshot, escaping: Escaping, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+fn family(snapshot: &FamilySnapshot, escaping: Escaping, native: Native, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let family = &*snapshot.family;
     let mut lines = Lines::new(family, escaping, out);
     metadata(&mut lines, family);
@@ -51,7 +94,10 @@ fn family(snapshot: &FamilySnapshot, escaping: Escaping, out: &mut Vec<u8>) -> R
             });
             Ok(())
         }
-        Body::Samples(samples) => samples.iter().try_for_each(|sample| self::sample(&mut lines, family, sample)),
+        Body::Samples(samples) => {
+            let mut written = samples.iter().filter(|it| native == Native::Written || it.native_histogram.is_none());
+            written.try_for_each(|sample| self::sample(&mut lines, family, sample))
+        }
     }
 }
 
@@ -77,7 +123,8 @@ fn sample<'a>(lines: &mut Lines<'a, '_>, family: &Family, sample: &'a Sample) ->
         lines.out.push(b' ');
         timestamp.push(lines.out);
     }
-    if let Some(exemplar) = &sample.exemplar {
+    let natives = sample.native_histogram.iter().flat_map(|histogram| &histogram.exemplars);
+    for exemplar in sample.exemplar.iter().chain(natives) {
         if !can_have_exemplar(family, &sample.name) {
             return Err(EncodeError::ExemplarNotAllowed {
                 family: family.name().to_owned(),

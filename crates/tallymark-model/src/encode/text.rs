@@ -1,6 +1,6 @@
 //! The text format, 0.0.4 and 1.0.0: they differ in the names that may be asked for, not in a byte of the rest.
 //!
-//! It has neither units nor exemplars, five types, and times in milliseconds. What only OpenMetrics has in a family
+//! It has neither units, exemplars nor native histograms, five types, and times in milliseconds. What only OpenMetrics has in a family
 //! (`_created`, and the count and sum of a gauge histogram) becomes gauges of its own behind the family, as the official
 //! client does.
 
@@ -55,11 +55,12 @@ fn family(snapshot: &FamilySnapshot, escaping: Escaping, out: &mut Vec<u8>) -> R
                 let rest = sample.name.strip_prefix(family.name())?;
                 MOVED.into_iter().find(|suffix| *suffix == rest)
             };
-            for sample in samples.iter().filter(|sample| moved(sample).is_none()) {
+            let written = || samples.iter().filter(|sample| sample.native_histogram.is_none());
+            for sample in written().filter(|sample| moved(sample).is_none()) {
                 self::sample(&mut lines, family, sample)?;
             }
             for suffix in MOVED {
-                let mut samples = samples.iter().filter(|sample| moved(sample) == Some(suffix)).peekable();
+                let mut samples = written().filter(|sample| moved(sample) == Some(suffix)).peekable();
                 if samples.peek().is_some() {
                     metadata(&mut lines, family, suffix, "gauge");
                 }

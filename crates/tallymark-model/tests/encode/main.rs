@@ -10,7 +10,8 @@ mod tables;
 use std::sync::Arc;
 
 use tallymark_model::{
-    Body, Escaping, Exemplar, Family, FamilyBuilder, FamilySnapshot, Sample, SeriesSnapshot, Snapshot, Value, encode,
+    Body, Escaping, Exemplar, Family, FamilyBuilder, FamilySnapshot, Sample, SeriesSnapshot, Snapshot, Timestamp,
+    Value, encode,
 };
 
 fn native(family: FamilyBuilder, series: &[(&[&str], Value, Option<f64>)]) -> FamilySnapshot {
@@ -29,7 +30,7 @@ fn collected(family: Family, samples: &[Sample]) -> FamilySnapshot {
 }
 
 fn sample(name: &str, labels: &[(&str, &str)], value: f64) -> Sample {
-    Sample { name: name.into(), labels: owned(labels), value, timestamp: None, exemplar: None }
+    Sample { name: name.into(), labels: owned(labels), value, timestamp: None, exemplar: None, native_histogram: None }
 }
 
 fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -41,7 +42,7 @@ fn counter(total: f64) -> Value {
 }
 
 fn trace(id: &str, value: f64, timestamp: Option<f64>) -> Exemplar {
-    Exemplar { labels: owned(&[("trace_id", id), ("a", "b")]), value, timestamp }
+    Exemplar { labels: owned(&[("trace_id", id), ("a", "b")]), value, timestamp: timestamp.map(Timestamp::Seconds) }
 }
 
 fn text(families: &[FamilySnapshot], escaping: Escaping) -> String {

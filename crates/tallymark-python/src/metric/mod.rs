@@ -138,7 +138,7 @@ pub(crate) fn exemplar(labels: &Bound<'_, PyAny>, amount: f64) -> PyResult<Exemp
     let labels = convert::pairs(labels)?;
     let borrowed = labels.iter().map(|(name, value)| (&**name, &**value));
     Exemplar::check(borrowed, late::legacy_names(py)?).map_err(error::refused)?;
-    Ok(Exemplar { labels, value: amount, timestamp: Some(late::time(py)?) })
+    Ok(Exemplar { labels, value: amount, timestamp: Some(late::time(py)?.into()) })
 }
 
 /// A number, as `float()` makes one of anything.
