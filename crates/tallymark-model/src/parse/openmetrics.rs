@@ -352,13 +352,21 @@ fn canonical(text: &str) -> Option<f64> {
 pub fn sample(line: &str, legacy: bool) -> Result<Sample<'_>, String> {
     let (name, labels, rest) = match find_labels(line) {
         Some(open) => {
-            let close = find_unquoted(line, 0, |byte| byte == b'}')
-                .ok_or_else(|| format!("the brace is not closed in {}", shown(line)))?;
-            let inside = line.get(open + 1..close).unwrap_or_default();
-            let mut labels = label::labels(inside, true, legacy)?;
+            // The brace that closes is the first in the line, which may stand before the one that opens.
+            let plain =
+                (!line.as_bytes()[..open].contains(&b'}')).then(|| label::plain_labels(&line[open + 1..], legacy));
+            let (mut labels, rest) = match plain.flatten() {
+                Some(plain) => plain,
+                None => {
+                    let close = find_unquoted(line, 0, |byte| byte == b'}')
+                        .ok_or_else(|| format!("the brace is not closed in {}", shown(line)))?;
+                    let inside = line.get(open + 1..close).unwrap_or_default();
+                    (label::labels(inside, true, legacy)?, &line[close + 1..])
+                }
+            };
             let name = label::take_name(&line[..open], &mut labels)?;
             // Whatever stands behind the brace is taken for the space.
-            let mut rest = line[close + 1..].chars();
+            let mut rest = rest.chars();
             rest.next();
             (name, labels, rest.as_str())
         }
