@@ -37,6 +37,7 @@ from tallymark import (
     generate_latest,
     make_asgi_app,
     make_wsgi_app,
+    parser,
     start_http_server,
     start_wsgi_server,
     use_store,
@@ -61,6 +62,7 @@ from tallymark.exposition import ServerThread, choose_encoder, gzip_accepted
 from tallymark.metrics import MetricWrapperBase
 from tallymark.multiprocess import MultiProcessCollector, mark_process_dead
 from tallymark.openmetrics import exposition as openmetrics
+from tallymark.openmetrics import parser as openmetrics_parser
 from tallymark.registry import Collector
 from tallymark.utils import INF, floatToGoString
 from tallymark.validation import enable_legacy_validation, get_legacy_validation
@@ -186,6 +188,12 @@ if isinstance(server, WSGIServer):
 if not isinstance(thread, ServerThread):
     real: threading.Thread = thread
 start_wsgi_server(8000, certfile="c", keyfile="k", tls_min_version=ssl.TLSVersion.TLSv1_3)
+
+# And back.
+read: Iterator[Metric] = parser.text_string_to_metric_families(text.decode())
+read = openmetrics_parser.text_fd_to_metric_families(["up 1", "# EOF"])
+pairs: dict[str, str] = parser.parse_labels('path="/"', openmetrics=True)
+parser.text_string_to_metric_families(text)  # type: ignore[arg-type]
 
 # The rest.
 enable_created_metrics()
