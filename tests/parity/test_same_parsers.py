@@ -160,6 +160,9 @@ LINES = [
         "a_count 1.5",
     ),
     *(
+        'a_total 1 # {b="c"} 1 2"}',
+        'a_total 1 # {b="c"} 1 2"',
+        'a_total 1 # {b="c"} "1"',
         "a_total NaN",
         "a_total -1",
         'a{quantile="2"} 1',

@@ -41,6 +41,7 @@ from tallymark import (
     instance_ip_grouping_key,
     make_asgi_app,
     make_wsgi_app,
+    parser,
     push_to_gateway,
     pushadd_to_gateway,
     start_http_server,
@@ -80,6 +81,7 @@ from tallymark.metrics import MetricWrapperBase
 from tallymark.mmap_dict import MmapedDict, mmap_key
 from tallymark.multiprocess import MultiProcessCollector, mark_process_dead
 from tallymark.openmetrics import exposition as openmetrics
+from tallymark.openmetrics import parser as openmetrics_parser
 from tallymark.registry import Collector
 from tallymark.twisted import MetricsResource
 from tallymark.utils import INF, floatToGoString
@@ -250,6 +252,12 @@ arguments: list[str] = getargspec(main).args
 same_type: Callable[[int, str], float] = decorate(work, lambda f, *a, **k: f(*a, **k))
 with watch():
     watch()(work)("x")  # type: ignore[arg-type]
+
+# And back.
+read: Iterator[Metric] = parser.text_string_to_metric_families(text.decode())
+read = openmetrics_parser.text_fd_to_metric_families(["up 1", "# EOF"])
+pairs: dict[str, str] = parser.parse_labels('path="/"', openmetrics=True)
+parser.text_string_to_metric_families(text)  # type: ignore[arg-type]
 
 # The rest.
 enable_created_metrics()

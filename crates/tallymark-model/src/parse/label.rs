@@ -52,6 +52,31 @@ pub fn labels(text: &str, strict: bool, legacy: bool) -> Result<Vec<Label<'_>>, 
     }
 }
 
+/// Reads labels as encoders write them, `name="value",…}`, and gives what follows the brace; `None` if they have any other
+/// form, be it right or wrong. Each byte is looked at once: most of an exposition is labels.
+pub(super) fn plain_labels(mut text: &str, legacy: bool) -> Option<(Vec<Label<'_>>, &str)> {
+    let mut labels: Vec<Label<'_>> = Vec::new();
+    loop {
+        let bytes = text.as_bytes();
+        let name_end = bytes.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_')?;
+        let start = name_end + 2;
+        if name_end == 0 || bytes[0].is_ascii_digit() || !bytes[name_end..].starts_with(b"=\"") {
+            return None;
+        }
+        let end = start + bytes[start..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        let (name, value) = (&text[..name_end], &text[start..end]);
+        if bytes[end] == b'\\' || check_label(name, legacy).is_err() {
+            return None;
+        }
+        labels.push((Cow::Borrowed(name), Cow::Borrowed(value)));
+        text = &text[end + 1..];
+        if let Some(rest) = text.strip_prefix('}') {
+            return repeated(&labels).is_none().then_some((labels, rest));
+        }
+        text = text.strip_prefix(',')?;
+    }
+}
+
 /// One term, as it stands there, and what comes behind it.
 struct Term<'a> {
     name: &'a str,
@@ -147,6 +172,33 @@ mod tests {
         ] {
             assert_eq!(read(text, false), lax, "{text}");
             assert_eq!(read(text, true), lax.filter(|_| strict), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_short_way_reads_what_the_long_way_reads_or_nothing() {
+        for (text, short) in [
+            (r#"a="b"}"#, true),
+            (r#"a="b",c="é,}=",_1=""}"#, true),
+            (r#"a="b\\"}"#, false),
+            (r#"a="b",}"#, false),
+            (r#"a="b", c="d"}"#, false),
+            (r#""a"="b"}"#, false),
+            (r#"1="b"}"#, false),
+            (r#"="b"}"#, false),
+            (r#"a="b",a="c"}"#, false),
+            (r#"__a="b"}"#, false),
+            (r#"a="b""#, false),
+            (r#"a="b"#, false),
+            ("a=", false),
+            ("a", false),
+            ("}", false),
+            ("", false),
+        ] {
+            let found = plain_labels(text, false);
+            let expected = short.then(|| (labels(text.trim_end_matches('}'), true, false).unwrap(), ""));
+
+            assert_eq!(found, expected, "{text}");
         }
     }
 

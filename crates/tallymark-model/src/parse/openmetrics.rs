@@ -352,13 +352,21 @@ fn canonical(text: &str) -> Option<f64> {
 pub fn sample(line: &str, legacy: bool) -> Result<Sample<'_>, String> {
     let (name, labels, rest) = match find_labels(line) {
         Some(open) => {
-            let close = find_unquoted(line, 0, |byte| byte == b'}')
-                .ok_or_else(|| format!("the brace is not closed in {}", shown(line)))?;
-            let inside = line.get(open + 1..close).unwrap_or_default();
-            let mut labels = label::labels(inside, true, legacy)?;
+            // The brace that closes is the first in the line, which may stand before the one that opens.
+            let plain =
+                (!line.as_bytes()[..open].contains(&b'}')).then(|| label::plain_labels(&line[open + 1..], legacy));
+            let (mut labels, rest) = match plain.flatten() {
+                Some(plain) => plain,
+                None => {
+                    let close = find_unquoted(line, 0, |byte| byte == b'}')
+                        .ok_or_else(|| format!("the brace is not closed in {}", shown(line)))?;
+                    let inside = line.get(open + 1..close).unwrap_or_default();
+                    (label::labels(inside, true, legacy)?, &line[close + 1..])
+                }
+            };
             let name = label::take_name(&line[..open], &mut labels)?;
             // Whatever stands behind the brace is taken for the space.
-            let mut rest = line[close + 1..].chars();
+            let mut rest = rest.chars();
             rest.next();
             (name, labels, rest.as_str())
         }
@@ -481,5 +489,125 @@ fn timestamp(text: &str) -> Result<Option<Timestamp>, String> {
     match Number::parse(text).map(Number::as_f64) {
         Some(seconds) if seconds.is_finite() => Ok(Some(Timestamp::Seconds(seconds))),
         _ => Err(refused()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::openmetrics;
+    use super::*;
+
+    /// The names of the families up to an error, and that.
+    fn read(input: &str) -> String {
+        let shown = openmetrics(input).map(|family| match family {
+            Ok(family) => format!("{}:{}", family.name, family.samples.len()),
+            Err(error) => error.to_string(),
+        });
+        shown.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_a_type_demands_of_its_samples_is_checked() {
+        for (kind, lines, read) in [
+            ("counter", "a_total 1\na_created 2", "a:2"),
+            ("counter", "a_total -1", "line 2: a_total cannot be -1: a"),
+            ("counter", "a_total NaN", "line 2: a_total cannot be NaN: a"),
+            ("counter", "a 1", "a:0 line 3: the name a is taken already"),
+            ("gauge", "a -1 # {} 1", "line 2: a cannot have an exemplar: a"),
+            ("summary", "a{quantile=\"0.5\"} 1\na_count 1\na_sum 1", "a:3"),
+            ("summary", "a 1", "line 2: there is no label quantile between 0 and 1: a"),
+            ("summary", "a{quantile=\"0.5\"} -1", "line 2: the value of a quantile is negative: a"),
+            ("summary", "a_count 1.5", "line 2: the value of a_count is not whole: a"),
+            ("info", "a_info 2", "line 2: the value of an info is not 1: a"),
+            ("stateset", "a{a=\"on\"} 1\na{a=\"off\"} 0", "a:2"),
+            ("stateset", "a 1", "line 2: the state is missing among the labels: a"),
+            ("stateset", "a{a=\"on\"} 2", "line 2: a state is neither 0 nor 1: a"),
+            ("histogram", "a_bucket{le=\"+Inf\"} 1 # {b=\"c\"} 1\na_count 1\na_sum 1", "a:3"),
+            ("histogram", "a_bucket{le=\"inf\"} 1", "line 2: a bucket has no label le that is a bound: a"),
+            ("histogram", "a_bucket{le=\"1\"} 1", "line 3: the bucket +Inf is missing: a"),
+            ("histogram", "a_bucket{le=\"2\"} 1\na_bucket{le=\"1\"} 1", "line 3: the buckets are out of order: a"),
+            ("histogram", "a_bucket{le=\"1\"} 2\na_bucket{le=\"2\"} 1", "line 3: the values of the buckets fall: a"),
+            (
+                "histogram",
+                "a_bucket{le=\"+Inf\"} 1\na_count 2\na_sum 1",
+                "line 5: the count is not that of the bucket +Inf: a",
+            ),
+            ("histogram", "a_bucket{le=\"+Inf\"} 1\na_count 1", "line 4: there is a count without a sum: a"),
+            ("gaugehistogram", "a_bucket{le=\"-1\"} 1\na_bucket{le=\"+Inf\"} 1\na_gcount 1\na_gsum -1", "a:4"),
+            (
+                "gaugehistogram",
+                "a_bucket{le=\"+Inf\"} 1\na_gcount 1\na_gsum -1",
+                "line 5: the gsum is negative, and no bucket is: a",
+            ),
+            ("x", "a 1", "line 3: Invalid metric type: \"x\""),
+            ("untyped", "a 1", "line 1: untyped is called unknown in OpenMetrics"),
+        ] {
+            let input = format!("# TYPE a {kind}\n{lines}\n# EOF\n");
+
+            assert_eq!(self::read(&input), read, "{input}");
+        }
+    }
+
+    #[test]
+    fn lines_stand_in_order() {
+        for (input, read) in [
+            ("# EOF", ""),
+            ("", "line 0: # EOF is missing at the end"),
+            ("a 1\n", "a:1 line 1: # EOF is missing at the end"),
+            ("# EOF\n\n", "line 2: \"\" follows # EOF"),
+            ("\n# EOF\n", "line 1: the line is empty"),
+            ("# a comment\n# EOF\n", "line 1: \"# a comment\" is no metadata"),
+            ("# X a b\n# EOF\n", "line 1: \"X\" is neither HELP, TYPE nor UNIT"),
+            ("# HELP a b\n# HELP a c\n# EOF\n", "line 2: HELP of a is told twice"),
+            ("a 1\n# HELP a b\n# EOF\n", "line 2: metadata of a follows its samples"),
+            ("a 1\nb 1\na 1\n# EOF\n", "a:1 b:1 line 4: the name a is taken already"),
+            ("# UNIT a b\n# EOF\n", "line 2: the name of a does not end in its unit, \"b\""),
+            ("# UNIT a_b b\n# EOF\n", "a_b:0"),
+            ("# TYPE a info\n# UNIT a_b b\n# TYPE a_b info\n# EOF\n", "a:0 line 4: a_b is of a type that has no unit"),
+            ("a{b=\"1\"} 1\na{b=\"2\"} 1\na{b=\"1\"} 2\n# EOF\n", "line 3: samples of one metric of a stand apart: a"),
+            ("a 1\na 2\n# EOF\n", "a:1"),
+            ("a 1 1\na 2 1\na 3 2\n# EOF\n", "a:2"),
+            ("a 1 2\na 2 1\n# EOF\n", "line 2: the timestamps of a metric go back: a"),
+            ("a 1 2\na 2\n# EOF\n", "line 2: only some samples of a metric have a timestamp: a"),
+            ("a 1 2\na 2 1e3\n# EOF\n", "line 2: the timestamps of a metric are written in two ways: a"),
+        ] {
+            assert_eq!(self::read(input), read, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn times_keep_the_precision_in_which_they_are_written() {
+        let exact = |seconds, nanoseconds| Some(Timestamp::Exact { seconds, nanoseconds });
+        for (text, time) in [
+            ("1", exact(1, 0)),
+            ("-1.5", exact(-1, 500_000_000)),
+            ("1.", exact(1, 0)),
+            ("1.000000001999", exact(1, 1)),
+            ("12345678901234567890.5", exact(12_345_678_901_234_567_890, 500_000_000)),
+            ("1.5e3", Some(Timestamp::Seconds(1500.0))),
+            (".5", Some(Timestamp::Seconds(0.5))),
+            ("NaN", None),
+            ("inf", None),
+            ("1_0", None),
+            ("x", None),
+        ] {
+            assert_eq!(timestamp(text).ok().flatten(), time, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_exemplar_stands_behind_value_and_time() {
+        for (line, timestamp, value) in
+            [("a 1 # {b=\"c\"} 2", None, Some(2.0)), ("a 1 3 # {} 2", Some(3.0), Some(2.0)), ("a 1 3", Some(3.0), None)]
+        {
+            let sample = sample(line, false).unwrap();
+            let found = (sample.timestamp.map(Timestamp::seconds), sample.exemplar.map(|it| it.value.as_f64()));
+
+            assert_eq!(found, (timestamp, value), "{line}");
+        }
+        let long = format!("a 1 # {{b=\"{}\"}} 1", "c".repeat(128));
+        for line in ["a 1 ", "a 1 # {}", "a 1 # {} ", "a 1 # {} 1 ", "a 1 #", "a 1 # {} 1 # {} 1", &long] {
+            assert!(sample(line, false).is_err(), "{line}");
+        }
     }
 }

@@ -176,11 +176,17 @@ impl TextReader {
 pub fn sample(line: &str, legacy: bool) -> Result<Sample<'_>, String> {
     let (name, labels, rest) = match find_labels(line) {
         Some(open) => {
-            let close = find_unquoted(&line[open..], 0, |byte| byte == b'}')
-                .ok_or_else(|| format!("the brace is not closed in {}", shown(line)))?;
-            let mut labels = label::labels(&line[open + 1..open + close], false, legacy)?;
+            let (mut labels, rest) = match label::plain_labels(&line[open + 1..], legacy) {
+                Some(plain) => plain,
+                None => {
+                    let close = find_unquoted(&line[open..], 0, |byte| byte == b'}')
+                        .ok_or_else(|| format!("the brace is not closed in {}", shown(line)))?;
+                    let inside = &line[open + 1..open + close];
+                    (label::labels(inside, false, legacy)?, &line[open + close + 1..])
+                }
+            };
             let name = label::take_name(trim(&line[..open]), &mut labels)?;
-            (name, labels, &line[open + close + 1..])
+            (name, labels, rest)
         }
         None => {
             let (name, rest) = name_and_rest(line, |byte| matches!(byte, b' ' | b'\t'));
