@@ -108,7 +108,7 @@ def public_names(module: ModuleType) -> set[str]:
 
 def home(value: object) -> str:
     """Give the name of the module where it was made."""
-    # Of an object its class: Django's settings, for one, cannot be asked for attributes at any time.
+    # Of an object its class: Django's settings, for one, cannot be asked for attributes.
     made = value if callable(value) else type(value)
     return getattr(made, "__module__", None) or type(made).__module__
 
