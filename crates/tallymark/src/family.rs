@@ -70,18 +70,13 @@ impl AnyFamily {
         &self.shared.definition
     }
 
-    /// The series of these label values, if this process knows it.
-    pub fn find<S: AsRef<str>>(&self, values: &[S]) -> Option<Arc<Series>> {
-        self.series.pin().get(&Values(values)).map(Arc::clone)
-    }
-
     /// The series of these label values, made at the time `created` if it does not exist here yet.
     ///
     /// # Errors
     /// [`Error::Definition`] if there are not as many values as label names.
     pub fn series<S: AsRef<str>>(&self, values: &[S], created: impl FnOnce() -> f64) -> Result<Arc<Series>, Error> {
-        if let Some(series) = self.find(values) {
-            return Ok(series);
+        if let Some(series) = self.series.pin().get(&Values(values)) {
+            return Ok(Arc::clone(series));
         }
         let labels = self.definition().labels(values)?;
         let created = created();

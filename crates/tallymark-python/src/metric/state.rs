@@ -27,8 +27,8 @@ pub(crate) struct State {
     series: OnceLock<Arc<Series>>,
     /// Says which process the program is, where it says so itself.
     identify: Option<Py<PyAny>>,
-    /// Of a labelled metric that is no child.
-    children: Option<Children>,
+    /// Of a labelled metric that is no child; boxed, since most metrics are children.
+    children: Option<Box<Children>>,
 }
 
 /// What counts for a child that is made natively.
@@ -113,7 +113,7 @@ impl State {
         labels: Option<Arc<Labels>>,
         identify: Option<Py<PyAny>>,
     ) -> State {
-        let children = labels.is_none().then(Children::default);
+        let children = labels.is_none().then(Box::default);
         State { declared, arguments, labels, series: OnceLock::new(), identify, children }
     }
 
@@ -161,15 +161,19 @@ impl State {
     }
 
     fn make_series<S: AsRef<str>>(&self, py: Python<'_>, family: &AnyFamily, values: &[S]) -> PyResult<Arc<Series>> {
-        if let Some(series) = family.find(values) {
-            return Ok(series);
-        }
-        // Only what shows the time asks for it: tests count the calls.
-        let created = match self.kind() {
-            Kind::Counter | Kind::Summary | Kind::Histogram => late::time(py)?,
+        let mut failure = None;
+        let series = family.series(values, || match self.kind() {
+            // Only what shows the time asks for it: tests count the calls.
+            Kind::Counter | Kind::Summary | Kind::Histogram => late::time(py).unwrap_or_else(|error| {
+                failure = Some(error);
+                0.0
+            }),
             _ => 0.0,
-        };
-        family.series(values, || created).map_err(error::core)
+        });
+        match failure {
+            Some(error) => Err(error),
+            None => series.map_err(error::core),
+        }
     }
 
     /// Whether the program says itself which process it is.
@@ -206,7 +210,7 @@ impl State {
     }
 
     pub(crate) fn children(&self) -> Option<&Children> {
-        self.children.as_ref()
+        self.children.as_deref()
     }
 
     pub(crate) fn observable_labels(&self) -> PyResult<&Arc<Labels>> {
