@@ -66,8 +66,16 @@ class LocalValue:
         """Give the last exemplar of the number, if there is one."""
         if self._part not in ("value", "bucket"):
             return None
-        exemplar: Exemplar | None = self._metric._child_samples()[self._bucket].exemplar
+        exemplar: Exemplar | None = _own_samples(self._metric)[self._bucket].exemplar
         return exemplar
+
+    def set_exemplar(self, exemplar: Exemplar) -> None:
+        """Keep an exemplar of a counter or a bucket, in place of the one before."""
+        if self._part in ("value", "bucket"):
+            self._metric._set_local_exemplar(self._bucket, exemplar)
+
+    # The official client's values keep their number under this name, and programs read it there.
+    _value = property(get, set)
 
 
 class _Part:
@@ -97,7 +105,11 @@ class _Created:
     def __get__(self, metric: Any, owner: type) -> Any:
         if metric is None:
             return self
-        return vars(metric).get("_created") or metric._local("created")
+        if "_created" in vars(metric):
+            return vars(metric)["_created"]
+        if not metric._is_observable() or metric._counts_by_objects():
+            raise AttributeError(f"{metric!r} has no '_created'")
+        return metric._local("created")
 
     def __set__(self, metric: Any, moment: float) -> None:
         if not metric._counts_by_objects():
@@ -163,16 +175,27 @@ def _buckets(metric: Any) -> list[LocalValue]:
 
 
 def _facts(info: Any) -> dict[str, str]:
-    facts: dict[str, str] = info._child_samples()[0].labels
-    return facts
+    return _own_samples(info)[0].labels
 
 
 def _state(enum: Any) -> int:
-    return [sample.value for sample in enum._child_samples()].index(1)
+    return [sample.value for sample in _own_samples(enum)].index(1)
+
+
+def _own_samples(metric: Any) -> Sequence[Sample]:
+    """Give the native samples: a subclass that makes its own of them may be the one who asks."""
+    if not metric._is_observable():
+        raise AttributeError(f"{metric!r} has label names, and so no value of its own")
+    return tuple(MetricWrapperBase._child_samples(metric))
 
 
 def _part(name: str) -> _Part:
     return _Part(f"_{name}", lambda metric: LocalValue(metric, name))
+
+
+_MODES = frozenset(
+    live + mode for live in ("", "live") for mode in ("all", "min", "max", "sum", "mostrecent")
+)
 
 
 def attach() -> None:
@@ -180,7 +203,11 @@ def attach() -> None:
     parts: dict[Any, dict[str, object]] = {
         MetricWrapperBase: {"_metrics": property(_children, _set_children)},
         Counter: {"_value": _part("value"), "_created": _Created()},
-        Gauge: {"_value": _part("value")},
+        Gauge: {
+            "_value": _part("value"),
+            "_MULTIPROC_MODES": _MODES,
+            "_MOST_RECENT_MODES": frozenset(mode for mode in _MODES if "recent" in mode),
+        },
         Summary: {"_count": _part("count"), "_sum": _part("sum"), "_created": _Created()},
         Histogram: {
             "_buckets": _Part("_buckets", _buckets),
@@ -252,6 +279,18 @@ def reset(metric: Any, now: float, _: None) -> None:
     """Start a counter again at zero."""
     metric._value.set(0)
     metric._created = now
+
+
+def start_again(metric: Any, now: float) -> None:
+    """Start a metric and its children again at zero, as far as objects count."""
+    for one in metric._children() if metric._is_parent() else [metric]:
+        if one._counts_by_objects():
+            parts = [vars(one).get(name) for name in ("_value", "_count", "_sum")]
+            for value in (*parts, *vars(one).get("_buckets", ())):
+                if value is not None:
+                    value.set(0)
+            if "_created" in vars(one):
+                one._created = now
 
 
 def set_value(metric: Any, value: float, _: None) -> None:

@@ -66,7 +66,7 @@ class ProcessCollector(Collector):
         if registry:
             registry.register(self)
 
-    def describe(self) -> list[Metric]:
+    def _describe(self) -> list[Metric]:
         """Give the families without their values; none where there is no proc file system."""
         if not os.path.exists(os.path.join(self._proc, "stat")):
             return []

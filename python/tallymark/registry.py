@@ -73,6 +73,10 @@ class DuplicateTimeseries(ValueError):
         duplicates: The names.
     """
 
+    # What was not registered, and where: for `get_or_create`.
+    _refused: Any = None
+    _registry: Any = None
+
     def __init__(self, duplicates: set[str]) -> None:
         # As a set is written, but always in the same order.
         names = ", ".join(repr(name) for name in sorted(duplicates))
@@ -148,7 +152,9 @@ class CollectorRegistry:
         with self._lock:
             duplicates = set(self._names_to_collectors).intersection(names)
             if duplicates:
-                raise DuplicateTimeseries(duplicates)
+                error = DuplicateTimeseries(duplicates)
+                error._refused, error._registry = collector, self
+                raise error
             for name in names:
                 self._names_to_collectors[name] = collector
             self._names[collector] = names
@@ -163,7 +169,7 @@ class CollectorRegistry:
         with self._lock:
             for name in self._names[collector]:
                 # People clear the dict of names to start afresh: it may be gone, or another's.
-                if self._names_to_collectors.get(name) is collector:
+                if self._names_to_collectors.get(name) == collector:
                     del self._names_to_collectors[name]
             del self._names[collector]
 
@@ -222,7 +228,8 @@ class CollectorRegistry:
     def _get_names(self, collector: Any) -> list[str]:
         describe = getattr(collector, "describe", None)
         if not describe and self._auto_describe:
-            describe = collector.collect
+            # Our own know their names without reading their values.
+            describe = getattr(collector, "_describe", None) or collector.collect
         names: list[str] = []
         for family in describe() if describe else ():
             names.append(family.name)
@@ -404,18 +411,18 @@ def get_or_create(
     try:
         return metric(*args, **kwargs)
     except DuplicateTimeseries as error:
-        registry: Any = kwargs.get("registry", REGISTRY)
-        known = [registry._names_to_collectors.get(name) for name in sorted(error.duplicates)]
-        wanted: Any = metric(*args, **{**kwargs, "registry": None})  # type: ignore[arg-type]
-        for collector in known:
-            if type(collector) is type(wanted) and collector._name == wanted._name:
-                for what in ("_labelnames", "_kwargs"):
-                    if getattr(collector, what) != getattr(wanted, what):
-                        raise ValueError(
-                            f"{wanted!r} is registered already with {getattr(collector, what)},"
-                            f" not with {getattr(wanted, what)}; unregister it first"
-                        ) from error
-                return cast(_AnyMetric, collector)
+        wanted, registry = error._refused, error._registry
+        for name in sorted(error.duplicates):
+            known = registry._names_to_collectors.get(name)
+            if type(known) is not type(wanted) or known._name != wanted._name:
+                continue
+            for what in ("_labelnames", "_kwargs"):
+                if getattr(known, what) != getattr(wanted, what):
+                    raise ValueError(
+                        f"{wanted!r} is registered already with {getattr(known, what)},"
+                        f" not with {getattr(wanted, what)}; unregister it first"
+                    ) from error
+            return cast(_AnyMetric, known)
         raise
 
 
@@ -468,6 +475,7 @@ class _CollectorNames(dict[Collector, list[str]]):
         if isinstance(collector, _WholeStore):
             self.show_in(self._core)
         else:
+            # Found as a dict finds it: the one in there may be another that is equal.
             self._core.remove(collector)
 
     # A dict's other ways to change, through the two above: its own would go past them.
@@ -518,13 +526,20 @@ class _Lock:
         self._lock = threading.RLock()
         self._depth = 0
 
-    def __enter__(self) -> None:
+    def acquire(self) -> bool:
         self._lock.acquire()
         self._depth += 1
+        return True
 
-    def __exit__(self, *exception: object) -> None:
+    def release(self) -> None:
         self._depth -= 1
         self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
 
     def locked(self) -> bool:
         return self._depth > 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import mock
 
 import pytest
 from tallymark import (
@@ -142,6 +145,57 @@ def test_what_a_metric_has_not_is_missing(name: str, registry: CollectorRegistry
 
     assert hasattr(parent, "_metrics") and not hasattr(parent, "_value")
     assert hasattr(parent.labels("x"), "_value") and not hasattr(parent.labels("x"), "_metrics")
+
+
+def test_a_subclass_may_look_into_itself_for_its_samples(registry: CollectorRegistry) -> None:
+    """And keep exemplars of what it has counted part by part."""
+
+    class Batched(Histogram):
+        def observe_all(self, amounts: list[float], exemplar: dict[str, str]) -> None:
+            for amount in amounts:
+                self._sum.inc(amount)
+                self._buckets[0].inc(1)
+                self._buckets[0].set_exemplar(Exemplar(exemplar, amount))
+
+        def _child_samples(self) -> list[Sample]:
+            last = self._buckets[0].get_exemplar()
+            return [Sample("_bucket", {"le": "+Inf"}, self._buckets[0].get(), None, last)]
+
+    class Facts(Info):
+        def _child_samples(self) -> list[Sample]:
+            return [Sample("_info", {**self._value, "more": "1"}, 1.0)]
+
+    batched = Batched("h", "H.", buckets=[1], registry=registry)
+    batched.observe_all([0.5, 0.25], {"trace": "a"})
+    Facts("i", "I.", registry=registry).info({"version": "1"})
+    (histogram, info) = registry.collect()
+
+    assert (2, ({"trace": "a"}, 0.25, None)) == (
+        histogram.samples[0].value,
+        histogram.samples[0].exemplar,
+    )
+    assert {"version": "1", "more": "1"} == info.samples[0].labels
+
+
+@pytest.mark.parametrize("metric", [Counter, Gauge, Summary, Histogram, Info])
+def test_a_labelled_parent_can_be_inspected(metric: Any, registry: CollectorRegistry) -> None:
+    """Mocks and debuggers ask it for all it has."""
+    parent = metric("m", "M.", ["l"], registry=registry)
+
+    assert dict(inspect.getmembers(parent))["_labelnames"] == ("l",)
+    assert not hasattr(parent, "_created")
+    mock.create_autospec(parent)
+
+
+def test_the_number_is_found_under_its_old_name(registry: CollectorRegistry) -> None:
+    """Where the official client's values keep it."""
+    counter = Counter("c", "C.", registry=registry)
+    counter.inc(3)
+    gauge = Gauge("g", "G.", registry=registry)
+    gauge._value._value = 2
+
+    assert 3 == counter._value._value
+    assert 2 == registry.get_sample_value("g")
 
 
 # ---- The children
@@ -460,14 +514,61 @@ def test_removing_is_for_every_named_process(shared: CollectorRegistry) -> None:
     assert shared.get_sample_value("c_total", {"l": "x"}) is None
 
 
+def test_names_that_are_no_numbers_are_told_apart(shared: CollectorRegistry) -> None:
+    """Each gets a number, which is no process id."""
+    name = "blue"
+    values.ValueClass = values.MultiProcessValue(lambda: name)
+    gauge = Gauge("g", "G.", registry=None)
+    gauge.set(5)
+    name = "green"
+    gauge.set(6)
+    family = next(family for family in shared.collect() if family.name == "g")
+
+    assert [5, 6] == sorted(sample.value for sample in family.samples)
+    assert all(int(sample.labels["pid"]) >= 2**31 for sample in family.samples)
+
+
+def test_a_subclass_counts_as_its_parent_does(shared: CollectorRegistry) -> None:
+    """By the same name, and is reset with it."""
+
+    class Own(Counter):
+        pass
+
+    values.ValueClass = values.MultiProcessValue(lambda: 7)
+    registry = CollectorRegistry()
+    child = Own("c", "C.", ["l"], registry=registry).labels("x")
+    child.inc(3)
+    assert 3 == registry.get_sample_value("c_total", {"l": "x"})
+    registry.reset()
+
+    assert 0 == shared.get_sample_value("c_total", {"l": "x"})
+
+
+@pytest.mark.parametrize("labels", [[], ["l"]])
 def test_without_a_directory_a_name_makes_no_difference(
-    value_class: None, registry: CollectorRegistry
+    value_class: None, registry: CollectorRegistry, labels: list[str]
 ) -> None:
     """There are no other processes in memory."""
-    values.ValueClass = values.MultiProcessValue(lambda: 7)
-    Counter("c", "C.", registry=registry).inc()
+    name = 1
+    values.ValueClass = values.MultiProcessValue(lambda: name)
+    parent = Counter("c", "C.", labels, registry=registry)
+    counter = parent.labels("x") if labels else parent
+    counter.inc()
+    name = 2
+    counter.inc()
 
-    assert 1 == registry.get_sample_value("c_total")
+    assert 2 == registry.get_sample_value("c_total", {"l": "x"} if labels else {})
+
+
+def test_a_value_class_that_is_loaded_again_counts_where_it_did() -> None:
+    """The default stays the default."""
+    program = (
+        "import importlib, tallymark; from tallymark import values; importlib.reload(values);"
+        "print(type(tallymark.Counter('c', 'C.')._value).__name__)"
+    )
+    shown = subprocess.check_output([sys.executable, "-c", program], text=True)
+
+    assert "LocalValue\n" == shown
 
 
 # ---- Flags

@@ -8,6 +8,7 @@ import threading
 import time
 from decimal import Decimal
 from fractions import Fraction
+from types import MappingProxyType
 
 import pytest
 import tallymark
@@ -642,3 +643,25 @@ class TestThreads:
         finally:
             stop.set()
             thread.join()
+
+
+def test_the_time_is_set_by_the_set_of_a_subclass(registry: CollectorRegistry) -> None:
+    """Which may count what is set."""
+
+    class Rounded(Gauge):
+        def set(self, value: float) -> None:
+            super().set(round(value, -3))
+
+    Rounded("g", "G.", registry=registry).set_to_current_time()
+
+    assert 0 == (registry.get_sample_value("g") or 1) % 1000
+
+
+def test_facts_may_be_any_mapping(registry: CollectorRegistry) -> None:
+    """As `dict` takes them."""
+    info = Info("i", "I.", registry=registry)
+    info.info(MappingProxyType({"version": "1"}))  # type: ignore[arg-type]
+
+    assert 1 == registry.get_sample_value("i_info", {"version": "1"})
+    with pytest.raises(TypeError, match="must be"):
+        info.info({"port": 8080})  # type: ignore[dict-item]

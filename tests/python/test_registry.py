@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from unittest.mock import MagicMock
 
 import pytest
-from tallymark import CollectorRegistry, Counter, Gauge, Summary, generate_latest
+from tallymark import CollectorRegistry, Counter, Gauge, ProcessCollector, Summary, generate_latest
 from tallymark.core import REGISTRY, DuplicateTimeseries, GaugeMetricFamily, Metric
 from tallymark.registry import Collector
 
@@ -364,3 +364,36 @@ def test_what_has_collect_is_a_collector() -> None:
 def test_the_default_registry_describes_and_has_the_standard_collectors() -> None:
     """As the official client's."""
     assert {"python_info", "python_gc_collections"} <= set(REGISTRY._names_to_collectors)
+
+
+def test_an_equal_collector_is_unregistered(registry: CollectorRegistry) -> None:
+    """As a dict finds it."""
+
+    class Disk:
+        def __init__(self, path: str) -> None:
+            self.path = path
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Disk) and self.path == other.path
+
+        def __hash__(self) -> int:
+            return hash(self.path)
+
+        def collect(self) -> list[Metric]:
+            return [Metric("disk", "D.", "gauge")]
+
+    registry.register(Disk("/"))
+    registry.unregister(Disk("/"))
+
+    assert [] == list(registry.collect())
+
+
+def test_a_process_collector_claims_no_names_unless_it_is_asked(
+    registry: CollectorRegistry,
+) -> None:
+    """Only a registry that describes its collectors itself asks."""
+    ProcessCollector(registry=registry)
+    ProcessCollector(registry=registry)
+
+    with pytest.raises(ValueError, match="Duplicated"):
+        ProcessCollector(registry=REGISTRY)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tallymark import (
@@ -55,6 +57,36 @@ def test_another_definition_is_refused(
 
     with pytest.raises(ValueError, match=r"hits|Duplicated"):
         get_or_create(metric, "hits", "Hits.", registry=registry, **arguments)
+
+
+def test_what_is_refused_leaves_nothing_in_the_store(tmp_path: Path) -> None:
+    """Another process's metric of the name would be hidden for good."""
+    program = """
+from tallymark import Counter, Gauge, REGISTRY, generate_latest, get_or_create
+counter = Counter("x", "X.", ["l"])
+try:
+    get_or_create(Gauge, "x", "X.")
+except ValueError:
+    counter.labels("a").inc(3)
+    print("tallymark_damaged" in generate_latest().decode())
+"""
+    environment = {**os.environ, "TALLYMARK_STORE": f"file:{tmp_path / 'metrics.tally'}"}
+
+    def run(code: str) -> str:
+        command = [sys.executable, "-c", code]
+        return subprocess.check_output(command, env=environment, text=True)
+
+    shown = run(program), run("import tallymark; print(tallymark.generate_latest().decode())")
+
+    assert "True\n" == shown[0]
+    assert 'x_total{l="a"} 3.0\n' in shown[1]
+
+
+def test_the_registry_may_be_given_by_position(registry: CollectorRegistry) -> None:
+    """As the class takes it."""
+    arguments: Any = ("hits", "Hits.", (), "", "", "", registry)
+
+    assert get_or_create(Counter, *arguments) is get_or_create(Counter, *arguments)
 
 
 def test_a_subclass_is_found_by_its_own_class(registry: CollectorRegistry) -> None:

@@ -227,7 +227,7 @@ fn number_of(number: &Bound<'_, PyAny>) -> PyResult<Number> {
     Ok(Number::Float(float(number)?))
 }
 
-fn exemplar_of(exemplar: &Bound<'_, PyAny>) -> PyResult<Exemplar> {
+pub(crate) fn exemplar_of(exemplar: &Bound<'_, PyAny>) -> PyResult<Exemplar> {
     Ok(Exemplar {
         labels: label_pairs(&exemplar.getattr("labels")?)?,
         value: float(&exemplar.getattr("value")?)?,
@@ -278,13 +278,21 @@ fn replaceable(value: &Bound<'_, PyAny>) -> PyResult<String> {
     }
 }
 
-/// Label names and values of a dict of strings, in its order.
+/// Label names and values of a mapping of strings, in its order.
 ///
 /// # Errors
 /// `TypeError` for anything else.
 pub(crate) fn pairs(labels: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
-    let Ok(labels) = labels.cast::<PyDict>() else {
-        return Err(PyTypeError::new_err(format!("labels must be a dict, not {}", labels.get_type().name()?)));
+    let copied;
+    let labels = match labels.cast::<PyDict>() {
+        Ok(labels) => labels,
+        Err(_) if labels.hasattr("keys")? => {
+            copied = labels.py().get_type::<PyDict>().call1((labels,))?.cast_into::<PyDict>()?;
+            &copied
+        }
+        Err(_) => {
+            return Err(PyTypeError::new_err(format!("labels must be a dict, not {}", labels.get_type().name()?)));
+        }
     };
     let text = |what, value: Bound<'_, PyAny>| match value.cast::<PyString>() {
         Ok(text) => Ok(text.to_str()?.to_owned()),

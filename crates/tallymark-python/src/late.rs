@@ -84,10 +84,10 @@ impl Counting<'_> {
 pub(crate) fn counting(py: Python<'_>) -> PyResult<Counting<'_>> {
     static VALUES: Cached<PyModule> = Cached::new();
     static NAME: Cached<PyString> = Cached::new();
-    static FIRST: Cached<PyAny> = Cached::new();
+    static FIRST: Cached<PyString> = Cached::new();
     let values = module(py, &VALUES, "tallymark.values")?;
     let class = values.getattr(NAME.get_or(py, || Ok(PyString::new(py, "ValueClass")))?)?;
-    if class.is(FIRST.get_or(py, || values.getattr("_first_value_class"))?) {
+    if class.is(values.getattr(FIRST.get_or(py, || Ok(PyString::new(py, "_first_value_class")))?)?) {
         return Ok(Counting::Natively);
     }
     if class.is(values.getattr("MutexValue")?) {

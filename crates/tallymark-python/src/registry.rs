@@ -136,11 +136,16 @@ impl RegistryCore {
     /// Raises:
     ///     KeyError: It was not added.
     fn remove(&self, collector: &Bound<'_, PyAny>) -> PyResult<()> {
-        let gone = {
+        let is = |known: &Collector| known.object.is(collector);
+        let equals = |known: &Collector| known.object.bind(collector.py()).eq(collector).unwrap_or(false);
+        let all = self.collectors.lock().clone();
+        // As a dict finds it; asked without the lock, since Python may do anything then.
+        let wanted = all.iter().find(|known| is(known)).or_else(|| all.iter().find(|known| equals(known)));
+        let gone = wanted.and_then(|wanted| {
             let mut collectors = self.collectors.lock();
-            let index = collectors.iter().position(|known| known.object.is(collector));
+            let index = collectors.iter().position(|known| Arc::ptr_eq(known, wanted));
             index.map(|index| collectors.remove(index))
-        };
+        });
         match gone {
             Some(_) => Ok(()),
             None => Err(PyKeyError::new_err(collector.clone().unbind())),

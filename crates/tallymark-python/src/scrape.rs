@@ -181,10 +181,9 @@ impl Givers {
     /// The exception for what cannot be written, with the family if it is known.
     pub(crate) fn blame(&self, py: Python<'_>, error: EncodeError) -> PyErr {
         let family = match &error {
-            EncodeError::ExemplarNotAllowed { family, .. } | EncodeError::TimestampOutOfRange { family, .. } => {
-                Some(family.clone())
-            }
-            EncodeError::NamesCollide { second, .. } => Some(second.clone()),
+            EncodeError::ExemplarNotAllowed { family, .. }
+            | EncodeError::TimestampOutOfRange { family, .. }
+            | EncodeError::NamesCollide { family, .. } => Some(family.clone()),
             _ => None,
         };
         let exception = PyValueError::new_err(error.to_string());

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use pyo3::prelude::*;
@@ -33,6 +34,9 @@ static CHOSEN: Gated<Option<Chosen>> = Gated::new(None);
 static FAMILIES: Gated<Vec<Weak<AnyFamily>>> = Gated::new(Vec::new());
 /// Stores in which this program is several processes, by its own word: see [`family_of`].
 static IDENTITIES: Gated<Vec<Identity>> = Gated::new(Vec::new());
+static ENDINGS: AtomicU64 = AtomicU64::new(0);
+/// The last store that could not be opened for one of them, as it was logged.
+static REFUSED: Gated<Option<String>> = Gated::new(None);
 
 /// A store, open once more for what the program says is a process of its own.
 struct Identity {
@@ -43,7 +47,8 @@ struct Identity {
 
 /// Move every metric of this process to the store at *url* and make it the one of later metrics.
 ///
-/// What was counted in memory so far is carried over. Call it once, early; processes that are forked later use it too.
+/// What was counted in memory so far is carried over; what `values.MultiProcessValue` has had counted elsewhere, and what
+/// `values.MutexValue` counts, stays where it is. Call it once, early; processes that are forked later use it too.
 ///
 /// Args:
 ///     url: ``memory:`` or ``file:/path/metrics.tally``.
@@ -60,6 +65,8 @@ pub(crate) fn use_store(py: Python<'_>, url: &str) -> PyResult<()> {
         let (mode, former) = (GaugeMode::Auto, former.unwrap_or_default());
         *chosen = Some(Chosen { store: store.clone(), mode, is_named: true, former });
     }
+    // Processes that this program says it is go on in the new store.
+    end_identities(|_| true);
     py.detach(|| {
         loop {
             live_families().iter().for_each(|family| family.use_store(store.clone()));
@@ -92,8 +99,9 @@ pub(crate) fn leave(py: Python<'_>) {
     // Without letting Python go: what no thread updates meanwhile is folded exactly.
     live_families().iter().for_each(|family| family.share());
     stores.iter().for_each(Store::leave);
-    let identities: Vec<Arc<FileStore>> = IDENTITIES.lock().iter().map(|it| Arc::clone(&it.file)).collect();
-    identities.iter().for_each(|file| file.leave());
+    let families: Vec<Weak<AnyFamily>> = IDENTITIES.lock().iter().flat_map(|it| it.families.clone()).collect();
+    families.iter().filter_map(Weak::upgrade).for_each(|family| family.share());
+    end_identities(|_| true);
 }
 
 /// The store of new metrics, if there has been a metric: what is known of it without asking Python.
@@ -146,13 +154,7 @@ fn directory() -> Option<PathBuf> {
 pub(crate) fn family(py: Python<'_>, definition: Family) -> Arc<AnyFamily> {
     let (store, _) = default_store(py);
     let family = Arc::new(AnyFamily::new(definition, store.clone()));
-    {
-        let mut families = FAMILIES.lock();
-        if families.len() == families.capacity() {
-            families.retain(|family| family.strong_count() > 0);
-        }
-        families.push(Arc::downgrade(&family));
-    }
+    follow(&family);
     // Another thread may have changed the store before it could see the family.
     let (now, _) = default_store(py);
     if !is_same(&store, &now) {
@@ -162,16 +164,16 @@ pub(crate) fn family(py: Python<'_>, definition: Family) -> Arc<AnyFamily> {
 }
 
 /// Makes a family of a process that this program says it is, instead of the one that the kernel knows: in the store that
-/// was asked for by name, or in the directory that the environment names now. In memory there are no processes.
-pub(crate) fn family_of(py: Python<'_>, definition: Family, identity: &str) -> Arc<AnyFamily> {
+/// was asked for by name, or in the directory that the environment names now. None in memory, where there are no
+/// processes.
+pub(crate) fn family_of(py: Python<'_>, definition: Family, identity: &str) -> Option<Arc<AnyFamily>> {
     let named = match CHOSEN.lock().as_ref() {
         Some(Chosen { store: Store::File(file), is_named: true, .. }) => Some(Arc::clone(file)),
         _ => None,
     };
-    let path = match (&named, directory()) {
-        (Some(file), _) => file.path().to_owned(),
-        (None, Some(directory)) => std::path::absolute(directory.join(FileStore::NAME)).unwrap_or_default(),
-        (None, None) => return family(py, definition),
+    let path = match &named {
+        Some(file) => file.path().to_owned(),
+        None => std::path::absolute(directory()?.join(FileStore::NAME)).unwrap_or_default(),
     };
     let is_it = |it: &Identity| it.name == identity && it.file.path() == path;
     let known = IDENTITIES.lock().iter().find(|it| is_it(it)).map(|it| Arc::clone(&it.file));
@@ -179,9 +181,13 @@ pub(crate) fn family_of(py: Python<'_>, definition: Family, identity: &str) -> A
     let file = match opened {
         Ok(file) => file,
         Err(error) => {
-            // What a handler raises is not this metric's trouble.
-            drop(log::emit(py, "error", &format!("{error}; counting in this process's memory"), None));
-            return family(py, definition);
+            let message = format!("{error}; counting in this process's memory");
+            let is_news = REFUSED.lock().replace(message.clone()).is_none_or(|last| last != message);
+            if is_news {
+                // What a handler raises is not this metric's trouble.
+                drop(log::emit(py, "error", &message, None));
+            }
+            return None;
         }
     };
     let mut identities = IDENTITIES.lock();
@@ -194,18 +200,36 @@ pub(crate) fn family_of(py: Python<'_>, definition: Family, identity: &str) -> A
     };
     let identity = &mut identities[place];
     let family = Arc::new(AnyFamily::new(definition, Store::File(Arc::clone(&identity.file))));
-    identity.families.push(Arc::downgrade(&family));
-    family
+    remember(&mut identity.families, &family);
+    Some(family)
 }
 
 fn open_as(named: Option<&FileStore>, path: &Path, identity: &str) -> Result<Arc<FileStore>, Error> {
-    // A name that is no number is not shown: the file has numbers only.
-    let process = identity.parse().ok();
+    let process = Some(identity.parse().unwrap_or_else(|_| number_of(identity)));
     let file = match named {
         Some(file) => file.as_process(process)?,
         None => FileStore::open(path, Options { process, ..Options::default() })?,
     };
     Ok(Arc::new(file))
+}
+
+/// A number for a process whose name is none, since the file has numbers only: FNV-1a of the name, in the half of the
+/// numbers that are no process ids.
+fn number_of(name: &str) -> u32 {
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    hash | 1 << 31
+}
+
+/// How often processes that this program said it is have been ended: families of them are looked up anew then.
+pub(crate) fn endings() -> u64 {
+    ENDINGS.load(Ordering::Relaxed)
+}
+
+fn end_identities(which: impl Fn(&Identity) -> bool) {
+    let ended: Vec<Identity> = IDENTITIES.lock().extract_if(.., |it| which(it)).collect();
+    ENDINGS.fetch_add(1, Ordering::Relaxed);
+    // With the lock given back: the last use of a file may fold what was counted in it.
+    ended.iter().for_each(|it| it.file.leave());
 }
 
 /// End what this program said is a process of its own, as the end of a process does.
@@ -214,22 +238,15 @@ fn open_as(named: Option<&FileStore>, path: &Path, identity: &str) -> Result<Arc
 ///     identity: What it is called.
 #[pyfunction]
 pub(crate) fn end_identity(identity: &str) {
-    let ended: Vec<Arc<FileStore>> = {
-        let identities = IDENTITIES.lock();
-        identities.iter().filter(|it| it.name == identity).map(|it| Arc::clone(&it.file)).collect()
-    };
-    ended.iter().for_each(|file| file.leave());
+    if IDENTITIES.lock().iter().any(|it| it.name == identity) {
+        end_identities(|it| it.name == identity);
+    }
 }
 
 /// Forget the processes that this program said it is, but those whose metrics are still there.
 #[pyfunction]
 pub(crate) fn forget_identities() {
-    let forgotten: Vec<Identity> = {
-        let mut identities = IDENTITIES.lock();
-        identities.extract_if(.., |it| it.families.iter().all(|family| family.strong_count() == 0)).collect()
-    };
-    // With the lock given back: the last use of a file leaves it.
-    drop(forgotten);
+    end_identities(|it| it.families.iter().all(|family| family.strong_count() == 0));
 }
 
 /// The store that a directory of the official client's multiprocess mode holds; None if it holds none.
@@ -253,6 +270,18 @@ pub(crate) fn in_directory(directory: &Path) -> Result<Option<Store>, Error> {
 /// The store that was asked for by name, if one was.
 pub(crate) fn named() -> Option<Store> {
     CHOSEN.lock().as_ref().filter(|chosen| chosen.is_named).map(|chosen| chosen.store.clone())
+}
+
+/// Has a family follow when the store of new metrics changes.
+pub(crate) fn follow(family: &Arc<AnyFamily>) {
+    remember(&mut FAMILIES.lock(), family);
+}
+
+fn remember(families: &mut Vec<Weak<AnyFamily>>, family: &Arc<AnyFamily>) {
+    if families.len() == families.capacity() {
+        families.retain(|family| family.strong_count() > 0);
+    }
+    families.push(Arc::downgrade(family));
 }
 
 fn live_families() -> Vec<Arc<AnyFamily>> {

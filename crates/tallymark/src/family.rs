@@ -135,10 +135,17 @@ impl AnyFamily {
         Arc::clone(&self.lock_order())
     }
 
-    /// Starts every series that this process knows again at zero, in every process that shares the store, with this time
-    /// as `_created`, in seconds since the Unix epoch.
+    /// Starts every series again at zero, in every process that shares the store, with this time as `_created`, in seconds
+    /// since the Unix epoch. Those that this process does not know are gone until somebody counts in them.
     pub fn reset_at(&self, created: f64) {
-        self.list().iter().for_each(|series| series.reset(created));
+        let notices: Vec<String> = {
+            let _gate = fork::gate();
+            if let Store::File(store) = self.shared.store() {
+                store.remove_matching(&self.shared, &|_| true);
+            }
+            self.lock_order().iter().filter_map(|series| series.start_again(created)).collect()
+        };
+        notices.iter().for_each(|notice| log::warn!("{notice}"));
     }
 
     /// Moves the family to another store; what was counted so far on this process's heap is carried over.
@@ -203,6 +210,12 @@ impl<H: Handle> Family<H> {
     /// [`Error::Definition`] if there are not as many values as label names.
     pub fn remove<S: AsRef<str>>(&self, values: &[S]) -> Result<(), Error> {
         self.family.remove(values)
+    }
+
+    /// Starts every series again at zero, in every process that shares the store; those that this process does not know
+    /// are gone until somebody counts in them.
+    pub fn reset(&self) {
+        self.family.reset_at(clock::unix_seconds());
     }
 
     /// Removes every series.

@@ -167,23 +167,31 @@ impl Series {
 
     /// Starts again at zero, in every process, with a new time of creation.
     pub(crate) fn reset(&self, created: f64) {
+        if self.is_removed() {
+            // Another series may have its labels by now.
+            return;
+        }
         let notice = {
             let _gate = fork::gate();
-            self.created.store(created.to_bits(), Ordering::Relaxed);
-            self.lock_notes().clear();
-            match self.shared.store() {
-                Store::File(store) => {
-                    store.remove_matching(&self.shared, &|values| values == self.labels.values());
-                    self.attach_gated()
-                }
-                Store::Memory => {
-                    self.cells.heap_blocks().iter().for_each(|heap| heap.reset());
-                    None
-                }
+            if let Store::File(store) = self.shared.store() {
+                store.remove_matching(&self.shared, &|values| values == self.labels.values());
             }
+            self.start_again(created)
         };
         if let Some(notice) = notice {
             log::warn!("{notice}");
+        }
+    }
+
+    /// Starts at zero what this process has, after a shared store has forgotten its part. The fork gate must be held.
+    /// Gives back what is to be logged once it is not.
+    pub(crate) fn start_again(&self, created: f64) -> Option<String> {
+        self.created.store(created.to_bits(), Ordering::Relaxed);
+        self.lock_notes().clear();
+        self.cells.heap_blocks().iter().for_each(|heap| heap.reset());
+        match self.shared.store() {
+            Store::File(_) => self.attach_gated(),
+            Store::Memory => None,
         }
     }
 

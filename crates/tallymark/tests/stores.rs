@@ -344,3 +344,48 @@ fn what_is_updated_after_leaving_is_counted_in_blocks_of_its_own() {
     has("other 1.0");
     has("build_info{version=\"2\"} 1.0");
 }
+
+#[test]
+fn a_handle_without_a_store_writes_nowhere_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("file:{}", directory.path().join("metrics.tally").display());
+    let registry = Registry::open(&url).unwrap();
+    let hits = registry.counter("hits", "").label_names(["path"]).register().unwrap();
+    let removed = hits.with(&["/"]).unwrap();
+    removed.inc();
+    hits.remove(&["/"]).unwrap();
+    // The last use of the file store, but for the handle.
+    registry.use_store(Store::Memory);
+    let other = Registry::open(&url).unwrap();
+    let theirs = other.counter("theirs", "").register_one().unwrap();
+    theirs.inc();
+    removed.inc_by(41.0).unwrap();
+
+    assert_eq!(theirs.local(), 1.0);
+}
+
+#[test]
+fn a_reset_is_for_series_that_only_others_have_used_too() {
+    for (name, registry, directory) in stores() {
+        let hits = registry.counter("hits", "").label_names(["path"]).register().unwrap();
+        hits.with(&["/"]).unwrap().inc();
+        if name == "file" {
+            let url = format!("file:{}", directory.path().join("metrics.tally").display());
+            let other = Registry::open(&url).unwrap();
+            let theirs = other.counter("hits", "").label_names(["path"]).register().unwrap();
+            theirs.with(&["/"]).unwrap().inc();
+            theirs.with(&["/theirs"]).unwrap().inc();
+        }
+        let removed = hits.with(&["/gone"]).unwrap();
+        hits.remove(&["/gone"]).unwrap();
+        hits.with(&["/gone"]).unwrap().inc();
+        // Of a series that is not there any more: its successor stays.
+        removed.reset();
+        assert!(lines(&registry).contains(&"hits_total{path=\"/gone\"} 1.0".to_owned()), "in the {name} store");
+        hits.reset();
+
+        let expected = ["# HELP hits_total ", "# TYPE hits_total counter"];
+        let zero = ["hits_total{path=\"/\"} 0.0", "hits_total{path=\"/gone\"} 0.0"];
+        assert_eq!(lines(&registry), [&expected[..], &zero[..]].concat(), "in the {name} store");
+    }
+}

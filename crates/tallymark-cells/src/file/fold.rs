@@ -93,7 +93,7 @@ impl<'a> Folder<'a> {
         Ok(())
     }
 
-    /// Folds one process, of which no handle is left, and frees its slot.
+    /// Folds one process, into whose blocks no handle points any more, and frees its slot.
     pub(crate) fn fold_process(&mut self, process: Process) -> Result<(), NoRoom> {
         self.fold_blocks(process)?;
         for chunk in self.chunks_of(process) {

@@ -7,10 +7,12 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64 as Length, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use crate::fork::OwnFile;
 use crate::sync::AtomicU64;
 
 /// Addresses to reserve, tried from the first: a process with a limit on its address space gets less. 8 GiB hold tens of
@@ -23,6 +25,8 @@ pub struct Region {
     /// Bytes that are known to lie in the file. Only grows.
     length: Length,
     identity: (u64, u64),
+    /// The file whose locks say that this process counts in it, once its store is gone: as long as handles point in here.
+    kept: OnceLock<OwnFile>,
 }
 
 impl Region {
@@ -44,7 +48,13 @@ impl Region {
         }
         let map = result?;
         let length = metadata.len().min(map.len() as u64);
-        Ok(Region { map, length: Length::new(length), identity: identity(&metadata) })
+        Ok(Region { map, length: Length::new(length), identity: identity(&metadata), kept: OnceLock::new() })
+    }
+
+    /// Has the file stay open, and its locks held, as long as anything points in here.
+    pub(crate) fn keep(&self, file: OwnFile) {
+        // A region has one store.
+        drop(self.kept.set(file));
     }
 
     /// Takes notice of how long the file is now; `false` if it is shorter than it was.

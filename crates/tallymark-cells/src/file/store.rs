@@ -292,11 +292,19 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // No handle is left that could update a cell: this is a clean exit. The gate may be held already, by who
-        // drops the last reference; without it a child forked meanwhile finds only what a crash would leave.
-        let mut state = self.lock();
-        if state.file.is_ours() {
+        // The gate may be held already, by who drops the last reference; without it a child forked meanwhile finds only
+        // what a crash would leave.
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !state.file.is_ours() || state.own.is_none() {
+            return;
+        }
+        if Arc::strong_count(&state.region) == 1 {
+            // No handle is left that could update a cell: this is a clean exit.
             state.give_back();
+        } else if let Ok(other) = state.file.try_clone() {
+            // Handles of removed series, or of families that have gone to another store: until they are gone, too, this
+            // process keeps its place, so that nobody else gets the words they point at.
+            state.region.keep(OwnFile::new(other));
         }
     }
 }

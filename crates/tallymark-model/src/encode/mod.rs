@@ -11,7 +11,7 @@
 //! - A legacy metric name is written as it is under [`Escaping::Underscores`] and [`Escaping::Values`], in OpenMetrics
 //!   too, and a legacy label name is never quoted.
 //! - An exemplar's label name that is not legacy is quoted.
-//! - Two names that would become one by escaping are an error.
+//! - Two labels of one family whose names would become one by escaping are an error.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -48,7 +48,7 @@ use crate::{Escaping, Snapshot};
 
 /// A snapshot that the format cannot carry.
 ///
-/// Only custom collectors and colliding names can be the cause: native metrics are checked when they are made.
+/// Only custom collectors and colliding label names can be the cause: native metrics are checked when they are made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
@@ -68,12 +68,15 @@ pub enum EncodeError {
         /// The full name of the sample.
         sample: String,
     },
-    /// Two names, of families or of the labels of one family, would be read as one.
+    /// Two labels of one family would be read as one.
     #[error(
-        "{first:?} and {second:?} are both {escaped} when escaped by {}; rename one, or ask for another escaping",
+        "the labels {first:?} and {second:?} of {family} are both {escaped} when escaped by {}; rename one, or ask for \
+         another escaping",
         scheme.as_str()
     )]
     NamesCollide {
+        /// The family's name.
+        family: String,
         /// The name that comes first.
         first: String,
         /// The other one.

@@ -118,9 +118,9 @@ fn an_exemplars_label_name_is_quoted_where_it_must_be() {
 }
 
 #[test]
-fn names_that_collide_fail_the_encoding_that_makes_them_collide() {
-    let gauge = |name: &str| native(Family::builder(Kind::Gauge, name, ""), &[]);
-    let snapshot = Snapshot { families: vec![gauge("a.b"), gauge("a_b")] };
+fn label_names_that_collide_fail_the_encoding_that_makes_them_collide() {
+    let gauge = native(Family::builder(Kind::Gauge, "queue", "").label_names(["a.b", "a_b"]), &[]);
+    let snapshot = Snapshot { families: vec![gauge] };
     let mut out = Vec::new();
 
     assert!(matches!(
@@ -129,6 +129,15 @@ fn names_that_collide_fail_the_encoding_that_makes_them_collide() {
     ));
     assert!(out.is_empty());
     assert_eq!(encode::text(&snapshot, Escaping::AllowUtf8, &mut out), Ok(()));
+}
+
+#[test]
+fn families_that_become_one_are_both_written() {
+    let gauge = |name: &str| native(Family::builder(Kind::Gauge, name, ""), &[(&[], Value::Gauge(1.0), None)]);
+
+    let written = openmetrics(&[gauge("a.b"), gauge("a_b")], Escaping::Underscores);
+
+    assert_eq!(written.matches("a_b 1.0\n").count(), 2);
 }
 
 #[test]

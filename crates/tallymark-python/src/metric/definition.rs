@@ -5,8 +5,8 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::Borrowed;
 use pyo3::prelude::*;
@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyTuple};
 use tallymark::model::{Family, FamilyBuilder, Kind};
 use tallymark::{AnyFamily, Store};
 
-use super::{Declared, Metric, MetricWrapperBase, State, overrides};
+use super::{Declared, Metric, MetricWrapperBase, State, identity, overrides};
 use crate::late::Counting;
 use crate::{error, late, store};
 
@@ -31,37 +31,6 @@ pub(crate) struct Arguments {
     pub(crate) overrides: bool,
     /// Whether objects of `tallymark.values.ValueClass` count, which somebody has replaced.
     pub(crate) has_objects: bool,
-    /// The same family for each process that the program said it is.
-    identities: Mutex<Vec<(String, Arc<AnyFamily>)>>,
-}
-
-impl Arguments {
-    /// The family of the process that the program says it is now.
-    pub(crate) fn family_of(&self, py: Python<'_>, like: &AnyFamily, identify: &Py<PyAny>) -> PyResult<Arc<AnyFamily>> {
-        let identity = identify.bind(py).call0()?.str()?.to_str()?.to_owned();
-        let find = |known: &[(String, Arc<AnyFamily>)]| {
-            known.iter().find(|(name, _)| *name == identity).map(|(_, family)| Arc::clone(family))
-        };
-        if let Some(family) = find(&self.lock_identities()) {
-            return Ok(family);
-        }
-        let family = store::family_of(py, Family::clone(like.definition()), &identity);
-        let mut known = self.lock_identities();
-        // The first one stays.
-        Ok(find(&known).unwrap_or_else(|| {
-            known.push((identity.clone(), Arc::clone(&family)));
-            family
-        }))
-    }
-
-    /// The families of all of them.
-    pub(crate) fn families(&self) -> Vec<Arc<AnyFamily>> {
-        self.lock_identities().iter().map(|(_, family)| Arc::clone(family)).collect()
-    }
-
-    fn lock_identities(&self) -> std::sync::MutexGuard<'_, Vec<(String, Arc<AnyFamily>)>> {
-        self.identities.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The argument `registry`.
@@ -125,7 +94,6 @@ impl<'py> Definition<'_, 'py> {
             is_plain,
             overrides: has_objects || (!is_plain && overrides(&class)?),
             has_objects,
-            identities: Mutex::default(),
         };
         let builder = Family::builder(kind, self.name, self.documentation)
             .namespace(&*arguments.namespace)
@@ -143,8 +111,14 @@ impl<'py> Definition<'_, 'py> {
                 Counting::Natively => store::family(py, definition),
                 Counting::InMemory | Counting::ByObjects => Arc::new(AnyFamily::new(definition, Store::Memory)),
                 Counting::As(identify) => {
-                    let like = AnyFamily::new(definition, Store::Memory);
-                    arguments.family_of(py, &like, identify.as_unbound())?
+                    let identity = identity(identify)?;
+                    match store::family_of(py, definition.clone(), &identity) {
+                        Some(family) => {
+                            store::follow(&family);
+                            family
+                        }
+                        None => store::family(py, definition),
+                    }
                 }
             })),
         };

@@ -199,7 +199,12 @@ impl Gauge {
 
     /// Set the gauge to the time, in seconds since 1970.
     fn set_to_current_time(slf: &Bound<'_, Self>) -> PyResult<()> {
-        Self::set_to(slf, || late::time(slf.py()))
+        if slf.as_any().get_type().is(slf.py().get_type::<Gauge>()) {
+            return Self::set_to(slf, || late::time(slf.py()));
+        }
+        // A subclass may have a `set` of its own.
+        slf.call_method1("set", (late::time(slf.py())?,))?;
+        Ok(())
     }
 
     /// Let a function give the value, at every scrape in this process.

@@ -25,7 +25,7 @@ use tallymark::metric::Handle;
 use tallymark::model::{Exemplar, Kind};
 
 pub(crate) use definition::{Arguments, Definition, RegistryArgument, adopt, texts};
-pub(crate) use state::{ChildCounts, Declared, State};
+pub(crate) use state::{ChildCounts, Declared, State, identity};
 pub(crate) use wrapper::{MetricWrapperBase, overrides};
 
 use crate::{convert, error, late};

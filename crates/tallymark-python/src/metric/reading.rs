@@ -14,12 +14,15 @@ use super::Declared;
 
 /// The samples of a family by label values, in the order of the snapshot, without the family's labels.
 #[derive(Default)]
-pub(crate) struct Reading(Vec<(Vec<String>, Vec<Sample>)>);
+pub(crate) struct Reading {
+    groups: Vec<(Vec<Box<str>>, Vec<Sample>)>,
+    places: HashMap<Vec<Box<str>>, usize>,
+}
 
 impl Reading {
     pub(crate) fn new(snapshot: &FamilySnapshot) -> Reading {
         let names = snapshot.family.label_names();
-        let (mut groups, mut places) = (Vec::<(Vec<String>, Vec<Sample>)>::new(), HashMap::new());
+        let mut reading = Reading::default();
         let samples = match &snapshot.body {
             Body::Samples(samples) => samples.clone(),
             Body::Series(_) => snapshot.samples(),
@@ -27,26 +30,26 @@ impl Reading {
         for mut sample in samples {
             let mut take = |name: &str| {
                 let place = sample.labels.iter().position(|(known, _)| known == name);
-                place.map(|place| sample.labels.remove(place).1).unwrap_or_default()
+                place.map(|place| sample.labels.remove(place).1.into_boxed_str()).unwrap_or_default()
             };
-            let values: Vec<String> = names.iter().map(|name| take(name)).collect();
-            let place = *places.entry(values.clone()).or_insert_with(|| {
-                groups.push((values, Vec::new()));
-                groups.len() - 1
+            let values: Vec<Box<str>> = names.iter().map(|name| take(name)).collect();
+            let place = *reading.places.entry(values.clone()).or_insert_with(|| {
+                reading.groups.push((values, Vec::new()));
+                reading.groups.len() - 1
             });
-            groups[place].1.push(sample);
+            reading.groups[place].1.push(sample);
         }
-        Reading(groups)
+        reading
     }
 
     /// The samples of one child.
     pub(crate) fn of(&self, values: &[Box<str>]) -> Vec<Sample> {
-        let is_it = |known: &[String]| known.iter().map(String::as_str).eq(values.iter().map(|value| &**value));
-        self.0.iter().find(|(known, _)| is_it(known)).map(|(_, samples)| samples.clone()).unwrap_or_default()
+        self.places.get(values).map(|place| self.groups[*place].1.clone()).unwrap_or_default()
     }
 
-    pub(crate) fn groups(&self) -> &[(Vec<String>, Vec<Sample>)] {
-        &self.0
+    /// The samples of all.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&Vec<Box<str>>, &Vec<Sample>)> {
+        self.groups.iter().map(|(values, samples)| (values, samples))
     }
 }
 

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tallymark::metric::Handle;
-use tallymark::model::{FamilySnapshot, Kind, Labels, Sample};
+use tallymark::model::{Family, FamilySnapshot, Kind, Labels, Sample};
 use tallymark::{AnyFamily, Gauge, Series, gather};
 
 use super::reading::{self, Reading};
 use super::{Arguments, float};
 use crate::children::Children;
 use crate::late::Counting;
-use crate::{error, late};
+use crate::{error, late, store};
 
 /// What `__init__` leaves behind.
 pub(crate) struct State {
@@ -49,6 +49,13 @@ pub(crate) struct Declared {
     pub(crate) has_functions: AtomicBool,
     /// Whether Python objects count for some child, so that a scrape needs `collect()`.
     pub(crate) has_objects: AtomicBool,
+    /// The same family for each process that the program said it is, and when they were looked up: see `store::endings`.
+    identities: Mutex<(u64, Vec<(String, Arc<AnyFamily>)>)>,
+}
+
+/// What the program says it is called now.
+pub(crate) fn identity(identify: &Bound<'_, PyAny>) -> PyResult<String> {
+    Ok(identify.call0()?.str()?.to_str()?.to_owned())
 }
 
 /// A function that gives a gauge its value at every scrape.
@@ -60,7 +67,55 @@ struct Function {
 impl Declared {
     pub(crate) fn new(family: Arc<AnyFamily>) -> Declared {
         let (has_functions, has_objects) = (AtomicBool::new(false), AtomicBool::new(false));
-        Declared { family, functions: Mutex::default(), has_functions, has_objects }
+        let (functions, identities) = (Mutex::default(), Mutex::default());
+        Declared { family, functions, has_functions, has_objects, identities }
+    }
+
+    /// The family of the process that the program says it is now.
+    fn family_of(&self, py: Python<'_>, identify: &Py<PyAny>) -> PyResult<Arc<AnyFamily>> {
+        let identity = identity(identify.bind(py))?;
+        let endings = store::endings();
+        let (ended, known) = {
+            let mut identities = self.lock_identities();
+            let ended = match identities.0 == endings {
+                true => Vec::new(),
+                false => std::mem::replace(&mut *identities, (endings, Vec::new())).1,
+            };
+            let known = identities.1.iter().find(|(name, _)| *name == identity);
+            (ended, known.map(|(_, family)| Arc::clone(family)))
+        };
+        // With the lock given back: this may be the last use of a store.
+        drop(ended);
+        if let Some(family) = known {
+            return Ok(family);
+        }
+        let Some(family) = store::family_of(py, Family::clone(self.family.definition()), &identity) else {
+            return Ok(Arc::clone(&self.family));
+        };
+        let mut identities = self.lock_identities();
+        // The first one stays.
+        match identities.1.iter().find(|(name, _)| *name == identity) {
+            Some((_, first)) => Ok(Arc::clone(first)),
+            None => {
+                identities.1.push((identity, Arc::clone(&family)));
+                Ok(family)
+            }
+        }
+    }
+
+    /// The family, and those of the processes that the program said it is.
+    fn families(&self) -> Vec<Arc<AnyFamily>> {
+        let identities = self.lock_identities();
+        std::iter::once(&self.family).chain(identities.1.iter().map(|(_, family)| family)).map(Arc::clone).collect()
+    }
+
+    /// Starts every series again at zero, in every process that shares the store.
+    pub(crate) fn reset_at(&self, created: f64) {
+        self.families().iter().for_each(|family| family.reset_at(created));
+    }
+
+    fn lock_identities(&self) -> MutexGuard<'_, (u64, Vec<(String, Arc<AnyFamily>)>)> {
+        self.identities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets `function` give the gauge its value from now on.
@@ -153,7 +208,7 @@ impl State {
         }
         let values = self.observable_labels()?.values();
         if let Some(identify) = &self.identify {
-            let family = self.arguments.family_of(py, &self.declared.family, identify)?;
+            let family = self.declared.family_of(py, identify)?;
             return self.make_series(py, &family, values);
         }
         let series = self.make_series(py, &self.declared.family, values)?;
@@ -188,8 +243,7 @@ impl State {
 
     /// Removes the series that have these values at these places, in the store and for every process.
     pub(crate) fn remove_where(&self, wanted: &[(usize, &str)]) {
-        self.declared.family.remove_where(wanted);
-        self.arguments.families().iter().for_each(|family| family.remove_where(wanted));
+        self.declared.families().iter().for_each(|family| family.remove_where(wanted));
     }
 
     pub(crate) fn kind(&self) -> Kind {

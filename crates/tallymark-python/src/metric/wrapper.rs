@@ -3,6 +3,7 @@
 //! A metric object is empty until `__init__` has run, so that Python subclasses may do as they like before they call
 //! `super().__init__()`. What an update does is not known here.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -384,8 +385,9 @@ impl MetricWrapperBase {
     fn _add_local(&self, py: Python<'_>, part: &str, bucket: usize, amount: f64) -> PyResult<()> {
         let state = self.state()?;
         let series = state.series(py)?;
-        let is_whole = amount >= 0.0 && amount.fract() == 0.0;
-        // CAST: whole; `as` saturates far beyond what anybody counts.
+        // 2⁵³: above it a float is no count.
+        let is_whole = (0.0..=9_007_199_254_740_992.0).contains(&amount) && amount.fract() == 0.0;
+        // CAST: whole, and in range.
         let times = amount as u64;
         match (state.kind(), part) {
             (Kind::Summary, "sum") => Summary::new(series).observe_many(0, amount),
@@ -399,12 +401,28 @@ impl MetricWrapperBase {
         Ok(())
     }
 
-    /// Start every series again at zero, in every process that shares the store.
-    fn _start_again(&self, py: Python<'_>) -> PyResult<()> {
+    /// Keep an exemplar of a counter, or of a bucket.
+    fn _set_local_exemplar(&self, py: Python<'_>, bucket: usize, exemplar: &Bound<'_, PyAny>) -> PyResult<()> {
         let state = self.state()?;
+        let series = state.series(py)?;
+        let exemplar = convert::exemplar_of(exemplar)?;
+        match state.kind() {
+            Kind::Counter => Counter::new(series).set_exemplar(&exemplar),
+            Kind::Histogram => Histogram::new(series).set_exemplar(bucket, &exemplar),
+            kind => return Err(PyValueError::new_err(format!("a {kind} has no exemplars"))),
+        }
+        Ok(())
+    }
+
+    /// Start every series again at zero, in every process that shares the store.
+    fn _start_again(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let state = slf.get().state()?;
         let now = late::time(py)?;
-        state.declared.family.reset_at(now);
-        state.arguments.families().iter().for_each(|family| family.reset_at(now));
+        state.declared.reset_at(now);
+        if state.declared.has_objects.load(Ordering::Relaxed) {
+            late::internals(py)?.call_method1("start_again", (slf, now))?;
+        }
         Ok(())
     }
 
@@ -414,7 +432,7 @@ impl MetricWrapperBase {
     ///     AttributeError: A series counts already.
     fn _count_by_objects(slf: &Bound<'_, Self>) -> PyResult<()> {
         let base = slf.get();
-        if base.state.get().is_some_and(State::has_series) {
+        if base.state.get().is_some_and(|state| state.has_series() || state.is_identified()) {
             let problem = "the metric counts natively already; assign tallymark.values.ValueClass before it is made, or \
                            override _metric_init";
             return Err(PyAttributeError::new_err(problem));
@@ -478,15 +496,10 @@ impl MetricWrapperBase {
                 samples.append(sample.call_method("_replace", (), Some(&replaced))?)?;
             }
         }
-        let known = |values: &[String]| {
-            let is_it = |child: &Py<MetricWrapperBase>| {
-                let own = child.get().state().map_or(&[][..], State::label_values);
-                own.iter().map(|value| &**value).eq(values.iter().map(String::as_str))
-            };
-            children.iter().any(is_it)
-        };
-        for (values, others) in reading.groups().iter().filter(|(values, _)| !known(values)) {
-            let labels = names.iter().map(|name| (**name).to_owned()).zip(values.iter().cloned());
+        let values_of = |child: &Py<MetricWrapperBase>| child.get().state().map(|state| state.label_values().to_vec());
+        let known: HashSet<Vec<Box<str>>> = children.iter().map(values_of).collect::<PyResult<_>>()?;
+        for (values, others) in reading.groups().filter(|(values, _)| !known.contains(*values)) {
+            let labels = names.iter().map(|name| (**name).to_owned()).zip(values.iter().map(|it| it.to_string()));
             for sample in others {
                 let labels = labels.clone().chain(sample.labels.iter().cloned()).collect();
                 let sample = Sample { labels, ..sample.clone() };

@@ -45,9 +45,13 @@ impl Counter {
     pub fn inc_with_exemplar(&self, amount: f64, exemplar: Exemplar) -> Result<(), Error> {
         Exemplar::check(exemplar.labels.iter().map(|(name, value)| (&**name, &**value)), false)?;
         self.inc_by(amount)?;
-        let exemplar = Exemplar { value: amount, ..exemplar };
-        self.series.set_note(Note { part: 0, stamp: clock::stamp(), bytes: record::encode_exemplar(&exemplar) });
+        self.set_exemplar(&Exemplar { value: amount, ..exemplar });
         Ok(())
+    }
+
+    /// Keeps an exemplar of what was counted before, as the most recent one.
+    pub fn set_exemplar(&self, exemplar: &Exemplar) {
+        self.series.set_note(Note { part: 0, stamp: clock::stamp(), bytes: record::encode_exemplar(exemplar) });
     }
 
     /// Starts again at zero in every process of the store, with a new `_created`.

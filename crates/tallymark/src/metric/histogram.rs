@@ -35,11 +35,19 @@ impl Histogram {
     pub fn observe_with_exemplar(&self, amount: f64, exemplar: Exemplar) -> Result<(), Error> {
         Exemplar::check(exemplar.labels.iter().map(|(name, value)| (&**name, &**value)), false)?;
         self.observe(amount);
-        if let Some(part) = self.series.definition().bucket(amount).and_then(|bucket| u16::try_from(bucket).ok()) {
-            let exemplar = Exemplar { value: amount, ..exemplar };
-            self.series.set_note(Note { part, stamp: clock::stamp(), bytes: record::encode_exemplar(&exemplar) });
+        if let Some(bucket) = self.series.definition().bucket(amount) {
+            self.set_exemplar(bucket, &Exemplar { value: amount, ..exemplar });
         }
         Ok(())
+    }
+
+    /// Keeps an exemplar of what was counted before, as the most recent one of a bucket; nothing happens if there is no
+    /// such bucket.
+    pub fn set_exemplar(&self, bucket: usize, exemplar: &Exemplar) {
+        let is_there = bucket < self.series.definition().bounds().len();
+        if let (true, Ok(part)) = (is_there, u16::try_from(bucket)) {
+            self.series.set_note(Note { part, stamp: clock::stamp(), bytes: record::encode_exemplar(exemplar) });
+        }
     }
 
     /// Counts what was counted elsewhere: `times` observations in one bucket (by its place among the family's bounds, or in

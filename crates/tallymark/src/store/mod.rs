@@ -98,7 +98,7 @@ impl Store {
         }
     }
 
-    /// Folds this process's numbers into the store's totals and gives its place back. For a clean exit: no other
+    /// Folds this process's numbers into the store's totals. For a clean exit: no other
     /// thread may be updating a metric of this store meanwhile; what is updated later is counted all the same.
     pub fn leave(&self) {
         if let Store::File(store) = self {
