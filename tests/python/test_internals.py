@@ -177,6 +177,35 @@ def test_a_subclass_may_look_into_itself_for_its_samples(registry: CollectorRegi
     assert {"version": "1", "more": "1"} == info.samples[0].labels
 
 
+def test_a_metric_of_ones_own_has_its_own_samples(registry: CollectorRegistry) -> None:
+    """Of the common base, with children of its class."""
+
+    class Peak(metrics.MetricWrapperBase):
+        _type = "gauge"
+
+        def _metric_init(self) -> None:
+            self._highest = float("-inf")
+
+        def see(self, value: float) -> None:
+            self._raise_if_not_observable()
+            self._highest = max(self._highest, value)
+
+        def _child_samples(self) -> list[Sample]:
+            return [Sample("", {}, self._highest)]
+
+    peaks = Peak("peak", "P.", ["room"], unit="celsius", registry=registry)
+    for value in (19, 23, 21):
+        peaks.labels("hall").see(value)
+
+    text = generate_latest(registry)
+    assert b'# TYPE peak_celsius gauge\npeak_celsius{room="hall"} 23.0\n' in text
+    assert "gauge" == peaks._get_metric().type
+    with pytest.raises(ValueError, match="missing label values"):
+        peaks.see(1)
+    with pytest.raises(TypeError, match="in common"):
+        metrics.MetricWrapperBase("m", "M.")
+
+
 @pytest.mark.parametrize("metric", [Counter, Gauge, Summary, Histogram, Info])
 def test_a_labelled_parent_can_be_inspected(metric: Any, registry: CollectorRegistry) -> None:
     """Mocks and debuggers ask it for all it has."""

@@ -25,9 +25,9 @@ pub(super) fn check(snapshot: &Snapshot, scheme: Escaping) -> Result<(), EncodeE
                 Some(first) if *first != &**name => {
                     return Err(EncodeError::NamesCollide {
                         family: family.name().to_owned(),
-                        first: (*first).to_owned(),
-                        second: name.to_string(),
-                        escaped: escaped.into_owned(),
+                        first: (*first).into(),
+                        second: name.clone(),
+                        escaped: escaped.into(),
                         scheme,
                     });
                 }

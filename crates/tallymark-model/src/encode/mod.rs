@@ -78,11 +78,11 @@ pub enum EncodeError {
         /// The family's name.
         family: String,
         /// The name that comes first.
-        first: String,
+        first: Box<str>,
         /// The other one.
-        second: String,
+        second: Box<str>,
         /// What both become.
-        escaped: String,
+        escaped: Box<str>,
         /// By which scheme.
         scheme: Escaping,
     },

@@ -125,7 +125,7 @@ fn label_names_that_collide_fail_the_encoding_that_makes_them_collide() {
 
     assert!(matches!(
         encode::text(&snapshot, Escaping::Underscores, &mut out),
-        Err(EncodeError::NamesCollide { escaped, .. }) if escaped == "a_b"
+        Err(EncodeError::NamesCollide { escaped, .. }) if &*escaped == "a_b"
     ));
     assert!(out.is_empty());
     assert_eq!(encode::text(&snapshot, Escaping::AllowUtf8, &mut out), Ok(()));

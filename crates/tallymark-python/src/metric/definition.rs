@@ -73,12 +73,31 @@ impl<'py> Definition<'_, 'py> {
         kwargs: Bound<'py, PyDict>,
         details: impl FnOnce(FamilyBuilder) -> FamilyBuilder,
     ) -> PyResult<()> {
-        let py = metric.py();
         let base = metric.as_any().cast::<MetricWrapperBase>()?;
+        let class = base.get_type();
+        let is_plain = class.is(metric.py().get_type::<M>());
+        let is_native = is_plain || !overrides(&class)?;
+        self.init_base(base, kind, kwargs, (is_plain, is_native), details)?;
+        let state = base.get().state()?;
+        // Last: a metric whose registration was refused must not leave a series in a store that others share.
+        if !state.arguments.overrides && state.children().is_none() {
+            super::handle(metric)?;
+        }
+        Ok(())
+    }
+
+    /// The same, but for the series of a metric that has no children.
+    pub(crate) fn init_base(
+        self,
+        base: &Bound<'py, MetricWrapperBase>,
+        kind: Kind,
+        kwargs: Bound<'py, PyDict>,
+        (is_plain, is_native): (bool, bool),
+        details: impl FnOnce(FamilyBuilder) -> FamilyBuilder,
+    ) -> PyResult<()> {
+        let py = base.py();
         let label_names = texts(self.labelnames)?;
         let values = texts(self.labelvalues)?;
-        let class = base.get_type();
-        let is_plain = class.is(py.get_type::<M>());
         let counting = match kind {
             // These two never counted by values.
             Kind::Info | Kind::StateSet => Counting::Natively,
@@ -92,7 +111,7 @@ impl<'py> Definition<'_, 'py> {
             label_names: PyTuple::new(py, &label_names)?.unbind(),
             kwargs: kwargs.unbind(),
             is_plain,
-            overrides: has_objects || (!is_plain && overrides(&class)?),
+            overrides: has_objects || !is_native,
             has_objects,
         };
         let builder = Family::builder(kind, self.name, self.documentation)
@@ -139,10 +158,6 @@ impl<'py> Definition<'_, 'py> {
         }
         if !is_child {
             register(base, self.registry)?;
-        }
-        // Last: a metric whose registration was refused must not leave a series in a store that others share.
-        if !has_overrides && !is_parent {
-            super::handle(metric)?;
         }
         Ok(())
     }

@@ -11,16 +11,17 @@ use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use tallymark::metric::Handle;
-use tallymark::model::{Body, FamilySnapshot, Kind, Sample};
+use tallymark::model::{Body, DEFAULT_BOUNDS, FamilyBuilder, FamilySnapshot, Kind, Sample};
 use tallymark::{Counter, Gauge, Histogram, Summary};
 
-use super::{State, reading, text};
+use super::{Definition, RegistryArgument, State, reading, text};
 use crate::children::Children;
 use crate::{convert, late};
 
 /// Common to all metrics: a name, a help text, label names and their children.
 ///
-/// Make a `Counter`, `Gauge`, `Summary`, `Histogram`, `Info` or `Enum`; this class is for ``isinstance``.
+/// Make a `Counter`, `Gauge`, `Summary`, `Histogram`, `Info` or `Enum`; this class is for ``isinstance``, and for subclasses
+/// that have a ``_type`` and say by ``_child_samples`` what their samples are.
 #[pyclass(subclass, dict, weakref, frozen, module = "tallymark.metrics")]
 pub(crate) struct MetricWrapperBase {
     state: OnceLock<State>,
@@ -141,11 +142,42 @@ impl MetricWrapperBase {
         MetricWrapperBase::empty()
     }
 
-    #[pyo3(signature = (*_args, **_kwargs))]
-    fn __init__(&self, _args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        let advice = "MetricWrapperBase is what metrics have in common; \
-                      make a Counter, Gauge, Summary, Histogram, Info or Enum";
-        Err(PyTypeError::new_err(advice))
+    #[pyo3(signature = (
+        name, documentation, labelnames=None, namespace=None, subsystem=None, unit=None,
+        registry=RegistryArgument::Default, _labelvalues=None
+    ))]
+    #[allow(clippy::too_many_arguments)]
+    fn __init__<'py>(
+        slf: &Bound<'py, Self>,
+        name: String,
+        documentation: String,
+        labelnames: Option<&Bound<'py, PyAny>>,
+        namespace: Option<String>,
+        subsystem: Option<String>,
+        unit: Option<String>,
+        registry: RegistryArgument<'py>,
+        _labelvalues: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
+        let labelvalues = _labelvalues;
+        let own_type: Option<String> = slf.getattr("_type")?.extract()?;
+        let Some(kind) = own_type.as_deref().and_then(Kind::parse) else {
+            let advice = "MetricWrapperBase is what metrics have in common; make a Counter, Gauge, Summary, Histogram, Info \
+                          or Enum, or a subclass that has a _type and says what its samples are";
+            return Err(PyTypeError::new_err(advice));
+        };
+        // Its samples are a subclass's own business, and so are its buckets and states.
+        let details = |builder: FamilyBuilder| match kind {
+            Kind::Histogram | Kind::GaugeHistogram => builder.bounds(DEFAULT_BOUNDS),
+            Kind::StateSet => builder.states(["unknown"]),
+            _ => builder,
+        };
+        Definition { name, documentation, labelnames, namespace, subsystem, unit, registry, labelvalues }.init_base(
+            slf,
+            kind,
+            PyDict::new(slf.py()),
+            (false, false),
+            details,
+        )
     }
 
     /// Give the child for these label values, the same object for the same values.
@@ -241,6 +273,11 @@ impl MetricWrapperBase {
             Self::remove_where(Self::remover(slf)?, &[]);
         }
         Ok(())
+    }
+
+    /// Give the family without samples.
+    fn _get_metric<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        convert::describe(py, self.state()?.declared.family.definition())
     }
 
     /// Give the family without samples, in a list.
