@@ -49,8 +49,21 @@ pub(crate) struct Declared {
     pub(crate) has_functions: AtomicBool,
     /// Whether Python objects count for some child, so that a scrape needs `collect()`.
     pub(crate) has_objects: AtomicBool,
-    /// The same family for each process that the program said it is, and when they were looked up: see `store::endings`.
-    identities: Mutex<(u64, Vec<(String, Arc<AnyFamily>)>)>,
+    identities: Mutex<Identities>,
+}
+
+/// The same family for each process that the program said it is.
+#[derive(Default)]
+struct Identities {
+    /// When they were looked up: see `store::endings`.
+    endings: u64,
+    families: Vec<(String, Arc<AnyFamily>)>,
+}
+
+impl Identities {
+    fn find(&self, identity: &str) -> Option<Arc<AnyFamily>> {
+        self.families.iter().find(|(name, _)| name == identity).map(|(_, family)| Arc::clone(family))
+    }
 }
 
 /// What the program says it is called now.
@@ -77,12 +90,12 @@ impl Declared {
         let endings = store::endings();
         let (ended, known) = {
             let mut identities = self.lock_identities();
-            let ended = match identities.0 == endings {
+            let ended = match identities.endings == endings {
                 true => Vec::new(),
-                false => std::mem::replace(&mut *identities, (endings, Vec::new())).1,
+                false => std::mem::take(&mut identities.families),
             };
-            let known = identities.1.iter().find(|(name, _)| *name == identity);
-            (ended, known.map(|(_, family)| Arc::clone(family)))
+            identities.endings = endings;
+            (ended, identities.find(&identity))
         };
         // With the lock given back: this may be the last use of a store.
         drop(ended);
@@ -94,19 +107,20 @@ impl Declared {
         };
         let mut identities = self.lock_identities();
         // The first one stays.
-        match identities.1.iter().find(|(name, _)| *name == identity) {
-            Some((_, first)) => Ok(Arc::clone(first)),
-            None => {
-                identities.1.push((identity, Arc::clone(&family)));
-                Ok(family)
-            }
+        if let Some(first) = identities.find(&identity) {
+            return Ok(first);
         }
+        identities.families.push((identity, Arc::clone(&family)));
+        Ok(family)
     }
 
     /// The family, and those of the processes that the program said it is.
     fn families(&self) -> Vec<Arc<AnyFamily>> {
         let identities = self.lock_identities();
-        std::iter::once(&self.family).chain(identities.1.iter().map(|(_, family)| family)).map(Arc::clone).collect()
+        std::iter::once(&self.family)
+            .chain(identities.families.iter().map(|(_, family)| family))
+            .map(Arc::clone)
+            .collect()
     }
 
     /// Starts every series again at zero, in every process that shares the store.
@@ -114,7 +128,7 @@ impl Declared {
         self.families().iter().for_each(|family| family.reset_at(created));
     }
 
-    fn lock_identities(&self) -> MutexGuard<'_, (u64, Vec<(String, Arc<AnyFamily>)>)> {
+    fn lock_identities(&self) -> MutexGuard<'_, Identities> {
         self.identities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
