@@ -149,7 +149,10 @@ mod tests {
 
     #[test]
     fn a_snapshot_that_a_format_cannot_carry_says_so() {
-        let error = Exposition::new(&gauges(&["a.b", "a_b"]), None, None, true).unwrap_err().to_string();
+        let family = Family::builder(Kind::Gauge, "load", "").label_names(["a.b", "a_b"]).build().unwrap();
+        let family = FamilySnapshot { family: Arc::new(family), body: Body::Series(Vec::new()) };
+        let snapshot = Snapshot { families: vec![family] };
+        let error = Exposition::new(&snapshot, None, None, true).unwrap_err().to_string();
 
         assert!(error.starts_with("cannot write the metrics as text/plain; version=0.0.4"), "{error}");
         assert!(error.contains("a.b") && error.contains("a_b"), "{error}");
