@@ -18,6 +18,7 @@ pub struct Family {
     le: Box<[Box<str>]>,
     states: Box<[Box<str>]>,
     mode: GaugeMode,
+    sum_first: bool,
 }
 
 impl Family {
@@ -54,6 +55,23 @@ impl Family {
         Family { bounds: bounds.into(), le, ..self.clone() }
     }
 
+    /// The same histogram, written with its sum before the buckets and the count behind them; its samples mean the same.
+    ///
+    /// ```
+    /// use tallymark_model::{Family, Kind};
+    /// let latency = Family::builder(Kind::Histogram, "latency", "Seconds.").bounds([0.1, 1.0]).build()?;
+    /// assert_ne!(latency.with_sum_first(), latency);
+    /// # Ok::<(), tallymark_model::Error>(())
+    /// ```
+    pub fn with_sum_first(&self) -> Family {
+        Family { sum_first: true, ..self.clone() }
+    }
+
+    /// Whether a histogram's sum is written before its buckets.
+    pub(crate) fn has_sum_first(&self) -> bool {
+        self.sum_first
+    }
+
     /// The same state set with the states that `other` has besides; `None` if there are none.
     pub fn with_states_of(&self, other: &Family) -> Option<Family> {
         let more: Vec<Box<str>> = other.states.iter().filter(|state| !self.states.contains(state)).cloned().collect();
@@ -83,6 +101,7 @@ impl Family {
             le: [].into(),
             states: [].into(),
             mode: GaugeMode::default(),
+            sum_first: false,
         }
     }
 
@@ -288,6 +307,7 @@ impl FamilyBuilder {
             bounds: bounds.into(),
             states: states.into_iter().map(Into::into).collect(),
             mode: self.mode,
+            sum_first: false,
         })
     }
 

@@ -53,6 +53,10 @@ pub(crate) fn for_each_line<'a>(family: &'a Family, series: &'a SeriesSnapshot, 
         }
         Value::Histogram { counts, sum, exemplars } => {
             let mut cumulated: u64 = 0;
+            let has_sum = family.bounds().first().is_some_and(|lowest| *lowest >= 0.0);
+            if has_sum && family.has_sum_first() {
+                emit(Line::plain("_sum", *sum));
+            }
             let mut exemplars = exemplars.iter().peekable();
             for (index, (count, le)) in counts.iter().zip(family.le()).enumerate() {
                 cumulated = cumulated.saturating_add(*count);
@@ -60,7 +64,7 @@ pub(crate) fn for_each_line<'a>(family: &'a Family, series: &'a SeriesSnapshot, 
                 emit(Line { added: Added::Le(le), exemplar, ..Line::plain("_bucket", cumulated as f64) });
             }
             emit(Line::plain("_count", cumulated as f64));
-            if family.bounds().first().is_some_and(|lowest| *lowest >= 0.0) {
+            if has_sum && !family.has_sum_first() {
                 emit(Line::plain("_sum", *sum));
             }
         }

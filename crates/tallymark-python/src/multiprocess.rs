@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use tallymark::fork::Gated;
-use tallymark::model::{Body, FamilySnapshot, Kind, Sample, Value};
+use tallymark::model::{Body, FamilySnapshot, Kind, Value};
 use tallymark::{Error, Store};
 
 use crate::store;
@@ -67,26 +67,7 @@ pub(crate) fn official(mut snapshot: FamilySnapshot) -> FamilySnapshot {
         }
     }
     if snapshot.family.kind() == Kind::Histogram {
-        snapshot.body = Body::Samples(sum_first(snapshot.samples()));
+        snapshot.family = Arc::new(snapshot.family.with_sum_first());
     }
     snapshot
-}
-
-/// Buckets, count, sum, as many times as there are series, with each sum before the buckets it belongs to.
-fn sum_first(samples: Vec<Sample>) -> Vec<Sample> {
-    let mut ordered: Vec<Sample> = Vec::with_capacity(samples.len());
-    let mut start = 0;
-    for sample in samples {
-        let (is_count, is_sum) = (sample.name.ends_with("_count"), sample.name.ends_with("_sum"));
-        match ordered.get(start..) {
-            Some(_) if is_sum => ordered.insert(start, sample),
-            // A bucket behind a count is the next series' first one.
-            Some([.., last]) if !is_count && last.name.ends_with("_count") => {
-                start = ordered.len();
-                ordered.push(sample);
-            }
-            _ => ordered.push(sample),
-        }
-    }
-    ordered
 }
