@@ -99,24 +99,18 @@ class _Part:
         vars(metric)[self._name] = value
 
 
-class _Created:
+class _Created(_Part):
     """The attribute that says since when a metric counts."""
 
-    def __get__(self, metric: Any, owner: type) -> Any:
-        if metric is None:
-            return self
-        if "_created" in vars(metric):
-            return vars(metric)["_created"]
-        if not metric._is_observable() or metric._counts_by_objects():
-            raise AttributeError(f"{metric!r} has no '_created'")
-        return metric._local("created")
+    def __init__(self) -> None:
+        super().__init__("_created", lambda metric: metric._local("created"))
 
-    def __set__(self, metric: Any, moment: float) -> None:
+    def __set__(self, metric: Any, value: object) -> None:
         if not metric._counts_by_objects():
             raise AttributeError(
                 f"the time of {metric!r} cannot be set; reset() and clear() renew it"
             )
-        vars(metric)["_created"] = moment
+        vars(metric)["_created"] = value
 
 
 class Children(MutableMapping[tuple[str, ...], Any]):
@@ -126,10 +120,12 @@ class Children(MutableMapping[tuple[str, ...], Any]):
         self._metric = metric
 
     def __getitem__(self, labelvalues: Sequence[str]) -> Any:
-        for child in self._metric._children():
-            if child._labelvalues == labelvalues:
-                return child
-        raise KeyError(labelvalues)
+        # What is no tuple of texts is no key, as in a dict that has only such.
+        is_key = isinstance(labelvalues, tuple) and all(isinstance(it, str) for it in labelvalues)
+        child = self._metric._child(labelvalues) if is_key else None
+        if child is None:
+            raise KeyError(labelvalues)
+        return child
 
     def __iter__(self) -> Iterator[tuple[str, ...]]:
         return iter([child._labelvalues for child in self._metric._children()])

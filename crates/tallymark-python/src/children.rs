@@ -178,6 +178,11 @@ impl Children {
         };
     }
 
+    /// The child for these values, if there is one.
+    pub(crate) fn get(&self, py: Python<'_>, values: &[String]) -> Option<Child> {
+        self.lock().by_value(py, self.hash(values), values)
+    }
+
     /// The children in order of creation; those without a series in the family come last, by their label values.
     pub(crate) fn list(&self, py: Python<'_>, family: &AnyFamily) -> Vec<Child> {
         let series = family.list();

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyModule, PyString, PyType};
+use tallymark::model::Kind;
 
 /// The last value seen of `tallymark.metrics._use_created`, for scrapes that run without Python.
 static USE_CREATED: AtomicBool = AtomicBool::new(true);
@@ -80,8 +81,12 @@ impl Counting<'_> {
     }
 }
 
-/// How metrics that are made now count.
-pub(crate) fn counting(py: Python<'_>) -> PyResult<Counting<'_>> {
+/// How metrics of this type that are made now count.
+pub(crate) fn counting(py: Python<'_>, kind: Kind) -> PyResult<Counting<'_>> {
+    if matches!(kind, Kind::Info | Kind::StateSet) {
+        // These two never counted by values.
+        return Ok(Counting::Natively);
+    }
     static VALUES: Cached<PyModule> = Cached::new();
     static NAME: Cached<PyString> = Cached::new();
     static FIRST: Cached<PyString> = Cached::new();
@@ -97,14 +102,6 @@ pub(crate) fn counting(py: Python<'_>) -> PyResult<Counting<'_>> {
     Ok(match class.getattr("__dict__")?.get_item("_process_identifier") {
         Ok(identify) => Counting::As(identify.getattr("__func__")?),
         Err(_) => Counting::ByObjects,
-    })
-}
-
-/// The function that says which process counts in children that are made now, if one does.
-pub(crate) fn identify(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    Ok(match counting(py)? {
-        Counting::As(identify) => Some(identify),
-        _ => None,
     })
 }
 

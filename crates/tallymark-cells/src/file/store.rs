@@ -550,22 +550,23 @@ impl State {
     }
 
     fn leave(&mut self) {
-        let Some(own) = &self.own else { return };
-        let me = Process { slot: own.slot, pid: self.process.unwrap_or_else(std::process::id), live: false };
-        if let Ok(Some(_held)) = lock::lock(&self.file, byte::FOLD, super::PATIENCE) {
-            // What finds no room in the base shard stays in this shard: the next one folds it.
-            let _ = Folder::new(&mut self.tables, &self.region, &self.file).fold_blocks(me);
+        if let Some(own) = &self.own {
+            self.fold_own(own.slot, |folder, me| folder.fold_blocks(me));
         }
     }
 
     fn give_back(&mut self) {
         let Some(own) = self.own.take() else { return };
-        let me = Process { slot: own.slot, pid: self.process.unwrap_or_else(std::process::id), live: false };
-        if let Ok(Some(_held)) = lock::lock(&self.file, byte::FOLD, super::PATIENCE) {
-            // As above.
-            let _ = Folder::new(&mut self.tables, &self.region, &self.file).fold_process(me);
-        }
+        self.fold_own(own.slot, |folder, me| folder.fold_process(me));
         lock::unlock(&self.file, byte::slot(own.slot));
+    }
+
+    fn fold_own(&mut self, slot: usize, fold: fn(&mut Folder<'_>, Process) -> Result<(), NoRoom>) {
+        let me = Process { slot, pid: self.process.unwrap_or_else(std::process::id), live: false };
+        if let Ok(Some(_held)) = lock::lock(&self.file, byte::FOLD, super::PATIENCE) {
+            // What finds no room in the base shard stays in this shard: the next one folds it.
+            let _ = fold(&mut Folder::new(&mut self.tables, &self.region, &self.file), me);
+        }
     }
 
     /// Gives up a file that is no longer at its path: this process's blocks in it stop counting, so that every handle

@@ -98,11 +98,7 @@ impl<'py> Definition<'_, 'py> {
         let py = base.py();
         let label_names = texts(self.labelnames)?;
         let values = texts(self.labelvalues)?;
-        let counting = match kind {
-            // These two never counted by values.
-            Kind::Info | Kind::StateSet => Counting::Natively,
-            _ => late::counting(py)?,
-        };
+        let counting = late::counting(py, kind)?;
         let has_objects = matches!(counting, Counting::ByObjects);
         let arguments = Arguments {
             name: self.name.as_str().into(),

@@ -156,7 +156,7 @@ impl Gauge {
         let mode = match multiprocess_mode {
             Some(word) => word.parse().map_err(error::refused)?,
             // As the official client, whose word the process's own name is.
-            None if late::identify(slf.py())?.is_some() => GaugeMode::All,
+            None if late::counting(slf.py(), Kind::Gauge)?.identify().is_some() => GaugeMode::All,
             None => store::default_store(slf.py()).1,
         };
         let kwargs = PyDict::new(slf.py());

@@ -188,11 +188,7 @@ impl State {
 
     /// The state of a child, and its series if it has only one. Python objects are still to be made, where they count.
     pub(crate) fn of_child(&self, py: Python<'_>, values: &[&str]) -> PyResult<(State, ChildCounts)> {
-        let counting = match self.kind() {
-            // These two never counted by values.
-            Kind::Info | Kind::StateSet => Counting::Natively,
-            _ => late::counting(py)?,
-        };
+        let counting = late::counting(py, self.kind())?;
         let (declared, arguments) = (Arc::clone(&self.declared), Arc::clone(&self.arguments));
         if matches!(counting, Counting::Natively | Counting::InMemory) {
             let series = self.make_series(py, &self.declared.family, values)?;

@@ -383,6 +383,11 @@ impl MetricWrapperBase {
         }
     }
 
+    /// Give the child for these label values, None if there is none.
+    fn _child(&self, py: Python<'_>, labelvalues: Vec<String>) -> PyResult<Option<Py<MetricWrapperBase>>> {
+        Ok(self.state()?.children().and_then(|children| children.get(py, &labelvalues)))
+    }
+
     /// Give what this process has counted of the metric itself.
     ///
     /// Args:
