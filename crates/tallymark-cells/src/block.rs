@@ -416,6 +416,11 @@ impl<'a> Block<'a> {
         }
     }
 
+    /// The stamp of the copy that `version` uses.
+    pub(crate) fn image_stamp(self, version: u64) -> u64 {
+        self.image_words(version)[0].load(Relaxed)
+    }
+
     /// The copy that `version` uses. Its bytes mean something only if no newer version is being written.
     pub(crate) fn image_at(self, version: u64) -> Option<(u64, Vec<u8>)> {
         if version == 0 {
@@ -437,13 +442,14 @@ impl<'a> Block<'a> {
         self.words[1].store(Tag { code, ..tag }.pack(), Relaxed);
     }
 
-    /// Marks the times in the valid copy as of an earlier boot: the stamp, and the third word of each of a gauge's kept
-    /// values, which stand behind the generation.
+    /// Marks the times since boot in the valid copy as of an earlier one: an image's stamp, or the third word of each of a
+    /// gauge's kept values, which stand behind the generation.
     pub(crate) fn restamp_image(self, gauge: bool) {
         let copy = self.image_words(self.image_version());
-        copy[0].fetch_min(1, Relaxed);
         if gauge {
             copy[3..].iter().skip(2).step_by(3).for_each(|stamp| _ = stamp.fetch_min(1, Relaxed));
+        } else {
+            copy[0].fetch_min(1, Relaxed);
         }
     }
 

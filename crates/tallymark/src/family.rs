@@ -28,21 +28,26 @@ impl Shared {
     }
 
     pub(crate) fn shape(&self) -> Shape {
-        match self.definition.kind() {
-            Kind::Histogram | Kind::GaugeHistogram => Shape::Tally { counts: self.definition.bounds().len() },
-            Kind::Summary => Shape::Tally { counts: 1 },
-            Kind::StateSet => Shape::Gauge(Keep::Last),
-            Kind::Gauge => Shape::Gauge(match self.definition.mode() {
-                GaugeMode::Auto => Keep::LastSet,
-                GaugeMode::All => Keep::Each,
-                GaugeMode::Min => Keep::Min,
-                GaugeMode::Max => Keep::Max,
-                GaugeMode::Sum => Keep::Sum,
-                GaugeMode::MostRecent => Keep::Last,
-                _ => Keep::Nothing,
-            }),
-            Kind::Counter | Kind::Info | Kind::Unknown => Shape::Number,
-        }
+        shape(&self.definition)
+    }
+}
+
+/// What the words of a series of this family mean.
+pub(crate) fn shape(definition: &tallymark_model::Family) -> Shape {
+    match definition.kind() {
+        Kind::Histogram | Kind::GaugeHistogram => Shape::Tally { counts: definition.bounds().len() },
+        Kind::Summary => Shape::Tally { counts: 1 },
+        Kind::StateSet => Shape::Gauge(Keep::Last),
+        Kind::Gauge => Shape::Gauge(match definition.mode() {
+            GaugeMode::Auto => Keep::LastSet,
+            GaugeMode::All => Keep::Each,
+            GaugeMode::Min => Keep::Min,
+            GaugeMode::Max => Keep::Max,
+            GaugeMode::Sum => Keep::Sum,
+            GaugeMode::MostRecent => Keep::Last,
+            _ => Keep::Nothing,
+        }),
+        Kind::Counter | Kind::Info | Kind::Unknown => Shape::Number,
     }
 }
 

@@ -16,6 +16,12 @@ pub(crate) fn encode_family_key(family: &Family) -> Vec<u8> {
     bytes
 }
 
+/// A number for a definition: FNV-1a, 64 bits, of what makes it the same family.
+pub(crate) fn family_id(family: &Family) -> u64 {
+    let key = encode_family_key(family);
+    key.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 /// The rest of a definition: help and unit.
 pub(crate) fn encode_family_details(family: &Family) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -99,40 +105,55 @@ fn number_of<T: PartialEq>(all: &[T], one: T) -> u8 {
     all.iter().position(|known| *known == one).unwrap_or_default() as u8
 }
 
-fn put_length(bytes: &mut Vec<u8>, length: usize) {
+pub(crate) fn put_length(bytes: &mut Vec<u8>, length: usize) {
     // CAST: lengths are of strings and lists that a process has in memory; 4 GiB of label text is refused by the store.
     bytes.extend_from_slice(&(length as u32).to_le_bytes());
 }
 
 fn put_text(bytes: &mut Vec<u8>, text: &str) {
-    put_length(bytes, text.len());
-    bytes.extend_from_slice(text.as_bytes());
+    put_bytes(bytes, text.as_bytes());
 }
 
-fn put_texts(bytes: &mut Vec<u8>, texts: &[Box<str>]) {
+pub(crate) fn put_bytes(bytes: &mut Vec<u8>, more: &[u8]) {
+    put_length(bytes, more.len());
+    bytes.extend_from_slice(more);
+}
+
+pub(crate) fn put_texts(bytes: &mut Vec<u8>, texts: &[Box<str>]) {
     put_length(bytes, texts.len());
     texts.iter().for_each(|text| put_text(bytes, text));
 }
 
-struct Reader<'a>(&'a [u8]);
+/// Takes values off the front of bytes; `None` where they end too early.
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(taken)
     }
 
-    fn byte(&mut self) -> Option<u8> {
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         self.take(1).map(|bytes| bytes[0])
     }
 
-    fn length(&mut self) -> Option<usize> {
+    pub(crate) fn length(&mut self) -> Option<usize> {
         self.take(4)?.try_into().ok().map(u32::from_le_bytes).map(|length| length as usize)
     }
 
-    fn float(&mut self) -> Option<f64> {
+    pub(crate) fn float(&mut self) -> Option<f64> {
         self.take(8)?.try_into().ok().map(f64::from_le_bytes)
+    }
+
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        self.take(8)?.try_into().ok().map(u64::from_le_bytes)
+    }
+
+    /// Bytes behind their length.
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = self.length()?;
+        self.take(length)
     }
 
     fn text(&mut self) -> Option<String> {
@@ -140,7 +161,7 @@ impl<'a> Reader<'a> {
         String::from_utf8(self.take(length)?.to_vec()).ok()
     }
 
-    fn texts(&mut self) -> Option<Vec<String>> {
+    pub(crate) fn texts(&mut self) -> Option<Vec<String>> {
         let count = self.length()?;
         (0..count).map(|_| self.text()).collect()
     }

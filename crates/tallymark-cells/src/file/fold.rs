@@ -11,6 +11,7 @@
 //! no lock: they read the journal as if 3 were done, and start again if the fold sequence has changed meanwhile.
 
 use std::fs::File;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::descriptors::Tables;
 use super::error::NoRoom;
@@ -68,6 +69,8 @@ pub(crate) struct Folder<'a> {
     region: &'a Region,
     file: &'a File,
     base: Shard,
+    /// Nanoseconds since the Unix epoch: the time that totals of this folding carry.
+    now: u64,
 }
 
 impl<'a> Folder<'a> {
@@ -79,7 +82,9 @@ impl<'a> Folder<'a> {
         if let Some(last) = owned.last() {
             base.resume(*last);
         }
-        let folder = Folder { tables, region, file, base };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_nanos());
+        // CAST: 2⁶⁴ ns after the epoch is the year 2554.
+        let folder = Folder { tables, region, file, base, now: now as u64 };
         folder.recover();
         folder
     }
@@ -157,7 +162,7 @@ impl<'a> Folder<'a> {
                 total.add(source, pid, false);
                 let keep = if let Shape::Gauge(keep) = shape { Some(keep) } else { None };
                 let words = [&[generation][..], &total.to_words(keep)].concat();
-                (target, 0, words.iter().flat_map(|word| word.to_le_bytes()).collect())
+                (target, self.now, words.iter().flat_map(|word| word.to_le_bytes()).collect())
             }
         };
         if target.block.image_capacity() < bytes.len() {
@@ -258,7 +263,11 @@ impl<'a> Folder<'a> {
         for at in &self.tables.chunks {
             let Some(chunk) = Chunk::at(self.region, *at).filter(|chunk| chunk.owner() == BASE) else { continue };
             for found in chunk.blocks().filter(|found| found.block.is_image()) {
-                found.block.restamp_image(found.tag().code >= BASE_CODE | 16);
+                match found.tag().code {
+                    code if code >= BASE_CODE | 16 => found.block.restamp_image(true),
+                    code if code == BASE_CODE | 3 => found.block.restamp_image(false),
+                    _ => {}
+                }
             }
         }
     }

@@ -98,6 +98,12 @@ pub(crate) fn check(path: &Path, file: &File) -> Result<Arc<Region>, OpenError> 
     Ok(region)
 }
 
+/// The file's own identity.
+pub(crate) fn uuid(region: &Region) -> u128 {
+    let half = |index: usize| region.word(8 * index as u64).map_or(0, |word| word.load(Ordering::Relaxed));
+    u128::from(half(header::UUID)) << 64 | u128::from(half(header::UUID + 1))
+}
+
 /// CRC-32 (IEEE) of the words before the checksum, with the magic word as it is when the file is finished.
 fn checksum_with_magic(words: &[AtomicU64]) -> u64 {
     let mut hasher = crc32fast::Hasher::new();

@@ -30,6 +30,8 @@ pub(crate) mod header {
     pub(crate) const JOURNAL_TARGET: usize = 26;
     pub(crate) const JOURNAL_VERSION: usize = 27;
     pub(crate) const FOLDED: usize = 32;
+    /// When the file was last drained into another store: nanoseconds since boot, 0 for never.
+    pub(crate) const DRAINED: usize = 40;
 }
 
 /// What a record is.
@@ -117,6 +119,8 @@ pub(crate) mod lock {
     pub(crate) const APPEND: i64 = START;
     /// Held while the shards of ended processes are folded.
     pub(crate) const FOLD: i64 = START + 1;
+    /// Held while the totals are drained into another store.
+    pub(crate) const DRAIN: i64 = START + 2;
     /// Held by the process in slot `slot` as long as it lives.
     pub(crate) const fn slot(slot: usize) -> i64 {
         START + 64 + slot as i64

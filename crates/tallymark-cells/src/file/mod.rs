@@ -38,8 +38,8 @@ use std::time::Duration;
 pub use error::OpenError;
 pub use read::{ImageTotal, Reading, SeriesTotal};
 pub use region::Region;
-pub use store::{Descriptors, FamilyBytes, FamilyRecord, Options, SeriesRecord, Status, Store};
-pub use total::{EACH_KEPT, GaugeTotal, ProcessValue, Total};
+pub use store::{Descriptors, Draining, FamilyBytes, FamilyRecord, Options, SeriesRecord, Status, Store};
+pub use total::{EACH_KEPT, GaugeTotal, ProcessValue, Total, keep_of};
 
 /// How long a change waits for the append lock, which is held for microseconds: only a stopped process keeps it longer.
 const PATIENCE: Duration = Duration::from_millis(100);

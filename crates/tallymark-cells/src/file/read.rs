@@ -19,10 +19,14 @@ use crate::sync::{AtomicU64, Ordering};
 pub struct Reading {
     /// Which file was read: how often the one at the path had been replaced.
     pub file: u64,
+    /// The file's own identity; 0 where nothing could be read.
+    pub uuid: u128,
     /// In the order in which the series were first made.
     pub series: Vec<SeriesTotal>,
     /// The newest image of every part of a series.
     pub images: Vec<ImageTotal>,
+    /// How many live processes count in each family, by its number.
+    pub users: Vec<u32>,
 }
 
 /// The total of one series.
@@ -32,6 +36,12 @@ pub struct SeriesTotal {
     pub series: u32,
     /// When it was made, in seconds since the Unix epoch.
     pub created: f64,
+    /// How often it was removed and came back: even numbers.
+    pub generation: u64,
+    /// Whether a process counts in it whose shard has not been folded.
+    pub in_use: bool,
+    /// When an ended process was last added to it: nanoseconds since the Unix epoch, 0 where that is not known.
+    pub folded: u64,
     /// The total.
     pub total: Total,
 }
@@ -52,6 +62,8 @@ pub struct ImageTotal {
 /// What is to be read: taken from a process's tables, so that no lock is held while reading.
 pub(crate) struct Plan {
     pub(crate) file: u64,
+    pub(crate) uuid: u128,
+    pub(crate) families: usize,
     pub(crate) chunks: Vec<u64>,
     pub(crate) series: Vec<u64>,
     pub(crate) processes: Vec<Process>,
@@ -60,45 +72,62 @@ pub(crate) struct Plan {
 /// Adds everything up; `None` if something was folded meanwhile. The journal must have been read before the plan was
 /// made: then whatever was folded into a chunk that is not in the plan is noticed.
 pub(crate) fn read(region: &Region, journal: Journal, plan: &Plan) -> Option<Reading> {
-    let reading = Pass { region, plan, journal, totals: Vec::new(), images: Vec::new() }.run();
+    let reading = Pass { region, plan, journal, sums: Vec::new(), users: Vec::new(), images: Vec::new() }.run();
     journal.still_holds(region).then_some(reading)
+}
+
+/// What is added up for one series.
+#[derive(Default)]
+struct Sum {
+    total: Option<Total>,
+    in_use: bool,
+    folded: u64,
 }
 
 struct Pass<'a> {
     region: &'a Region,
     plan: &'a Plan,
     journal: Journal,
-    totals: Vec<Option<Total>>,
+    sums: Vec<Sum>,
+    /// Live processes by family, and the one whose chunk is being read.
+    users: Vec<(u32, u64)>,
     images: Vec<ImageTotal>,
 }
 
 impl Pass<'_> {
     fn run(mut self) -> Reading {
-        self.totals.resize(self.plan.series.len(), None);
-        for at in &self.plan.chunks {
-            let Some(chunk) = Chunk::at(self.region, *at) else { continue };
-            match chunk.owner() {
+        self.sums.resize_with(self.plan.series.len(), Sum::default);
+        let chunks = self.plan.chunks.iter().filter_map(|at| Chunk::at(self.region, *at));
+        let mut chunks: Vec<_> = chunks.map(|chunk| (chunk.owner(), chunk)).collect();
+        chunks.sort_by_key(|(owner, _)| *owner);
+        for (owner, chunk) in chunks {
+            match owner {
                 NOBODY => {}
                 BASE => chunk.blocks().for_each(|found| self.add_base(found)),
                 owner => {
                     let process = self.plan.processes.iter().find(|process| owner_of(process.slot) == owner);
                     // Not in the plan: it came after the plan was made, and is alive.
                     let (pid, live) = process.map_or((0, true), |process| (process.pid, process.live));
-                    chunk.blocks().for_each(|found| self.add(found, pid, live));
+                    chunk.blocks().for_each(|found| self.add(found, owner, pid, live));
                 }
             }
         }
         self.images.sort_by_key(|image| (image.series, image.part, std::cmp::Reverse(image.stamp)));
         self.images.dedup_by_key(|image| (image.series, image.part));
-        let mut series = Vec::with_capacity(self.totals.len());
-        for (number, total) in self.totals.iter_mut().enumerate() {
+        let mut series = Vec::with_capacity(self.sums.len());
+        for (number, sum) in self.sums.iter_mut().enumerate() {
             // CAST: the file numbers series in 32 bits.
             let number = number as u32;
-            let (Some(total), Some(record)) = (total.take(), record(self.region, self.plan, number)) else { continue };
+            let (Some(total), Some(record)) = (sum.total.take(), record(self.region, self.plan, number)) else {
+                continue;
+            };
             let created = f64::from_bits(record[series::CREATED].load(Ordering::Relaxed));
-            series.push(SeriesTotal { series: number, created, total });
+            let generation = record[series::GENERATION].load(Ordering::SeqCst);
+            let Sum { in_use, folded, .. } = *sum;
+            series.push(SeriesTotal { series: number, created, generation, in_use, folded, total });
         }
-        Reading { file: self.plan.file, series, images: self.images }
+        let users = self.users.iter().map(|(count, _)| *count).collect();
+        Reading { file: self.plan.file, uuid: self.plan.uuid, series, images: self.images, users }
     }
 
     fn generation(&self, found: Found<'_>) -> Option<u64> {
@@ -106,7 +135,7 @@ impl Pass<'_> {
         (generation % 2 == 0).then_some(generation)
     }
 
-    fn add(&mut self, found: Found<'_>, pid: u32, live: bool) {
+    fn add(&mut self, found: Found<'_>, owner: u64, pid: u32, live: bool) {
         let tag = found.tag();
         if tag.flags != 0
             || found.at == self.journal.source
@@ -121,8 +150,12 @@ impl Pass<'_> {
                 }
             }
             Some(shape) => {
-                if let Some(total) = self.total(found.series(), shape) {
-                    total.add(found, pid, live);
+                if let Some(sum) = self.sum(found.series(), shape) {
+                    sum.in_use = true;
+                    sum.total.iter_mut().for_each(|total| total.add(found, pid, live));
+                }
+                if live {
+                    self.note_user(found.series(), owner);
                 }
             }
             None => {}
@@ -151,17 +184,38 @@ impl Pass<'_> {
             code if code >= 16 => Shape::Gauge(Keep::Nothing),
             _ => return,
         };
-        if let Some(total) = self.total(found.series(), shape) {
-            total.add_words(&words);
+        let folded = found.block.image_stamp(version);
+        if let Some(sum) = self.sum(found.series(), shape) {
+            sum.folded = folded;
+            sum.total.iter_mut().for_each(|total| total.add_words(&words));
         }
     }
 
-    fn total(&mut self, number: u32, shape: Shape) -> Option<&mut Total> {
-        let place = self.totals.get_mut(number as usize)?;
-        if place.is_none() {
-            *place = Total::empty(shape);
+    fn sum(&mut self, number: u32, shape: Shape) -> Option<&mut Sum> {
+        let sum = self.sums.get_mut(number as usize)?;
+        if sum.total.is_none() {
+            sum.total = Total::empty(shape);
         }
-        place.as_mut()
+        Some(sum)
+    }
+
+    /// Counts the owner of a block once among those who use the series' family.
+    fn note_user(&mut self, number: u32, owner: u64) {
+        let family =
+            record(self.region, self.plan, number).map(|record| record[series::FAMILY].load(Ordering::Relaxed));
+        let Some(family) = family.and_then(|family| usize::try_from(family).ok()).filter(|f| *f < self.plan.families)
+        else {
+            return;
+        };
+        if self.users.len() <= family {
+            self.users.resize(self.plan.families, (0, NOBODY));
+        }
+        let (count, last) = &mut self.users[family];
+        // All chunks of an owner are read one after the other.
+        if *last != owner {
+            *last = owner;
+            *count += 1;
+        }
     }
 }
 

@@ -35,12 +35,14 @@ pub struct Options {
     pub create: bool,
     /// What this process is called in the file, instead of by its process id.
     pub process: Option<u32>,
+    /// Whether the words are kept in memory only, for this process alone: no file is made, the path is a name.
+    pub in_memory: bool,
 }
 
 impl Default for Options {
     /// Made if need be, readable and writable by its owner alone; no network file systems.
     fn default() -> Options {
-        Options { mode: 0o600, allow_network: false, create: true, process: None }
+        Options { mode: 0o600, allow_network: false, create: true, process: None, in_memory: false }
     }
 }
 
@@ -241,6 +243,49 @@ impl Store {
         }
     }
 
+    /// Raises the generation of a mark, one of the family's keys without numbers: what is to be noted for whoever drains the
+    /// file, as often as it happens. The fork gate must be held. What finds no room is not noted.
+    pub fn mark(&self, family_key: &[u8], key: &[u8]) {
+        let mut state = self.lock();
+        if self.renew(&mut state).is_ok() {
+            // The drain misses a removal then, in a file whose device is full; the file itself has forgotten the series.
+            let _ = state.mark(family_key, key);
+        }
+    }
+
+    /// The family's marks with their generations.
+    pub fn marks(&self, family_key: &[u8]) -> Vec<(Vec<u8>, u64)> {
+        let _gate = fork::gate();
+        let mut state = self.lock();
+        if self.renew(&mut state).is_err() {
+            return Vec::new();
+        }
+        let State { tables, region, file, .. } = &mut *state;
+        tables.follow(region, file);
+        let Some(family) = tables.family(family_key) else { return Vec::new() };
+        let records = tables.series.iter().filter(|at| **at != 0).filter_map(|at| record_at(region, *at));
+        let marks = records.filter_map(|record| Some((record, series_bytes(record)?)));
+        marks
+            .filter(|(_, (of, _))| *of == family)
+            .map(|(record, (_, key))| (key, record[series::GENERATION].load(Ordering::SeqCst)))
+            .collect()
+    }
+
+    /// Takes the right to drain the file, unless another process has it. Given back when dropped, or by the kernel.
+    pub fn try_drain(&self) -> Option<Draining<'_>> {
+        let _gate = fork::gate();
+        let mut state = self.lock();
+        self.renew(&mut state).ok()?;
+        let taken = lock::try_lock(&state.file, byte::DRAIN).unwrap_or(false);
+        taken.then_some(Draining(self))
+    }
+
+    /// When the file was last drained, in nanoseconds since boot; 0 for never.
+    pub fn drained(&self) -> u64 {
+        let _gate = fork::gate();
+        self.lock().region.word(8 * words::DRAINED as u64).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
     /// How the file is doing.
     pub fn status(&self) -> Status {
         let _gate = fork::gate();
@@ -274,7 +319,12 @@ impl Store {
 
     /// Makes the state this process's own after a fork, and follows the path if another file is there now.
     fn renew(&self, state: &mut State) -> Result<(), NoRoom> {
-        if !std::fs::metadata(&self.path).is_ok_and(|found| state.region.is(&found)) {
+        if self.options.in_memory {
+            if !state.file.is_ours() {
+                // The parent's words are the parent's business.
+                *state = State::open(&self.path, self.options).map_err(NoRoom::Reopen)?;
+            }
+        } else if !std::fs::metadata(&self.path).is_ok_and(|found| state.region.is(&found)) {
             // Whether or not another one can be opened: what is counted in the old one nobody will see.
             state.forsake();
             *state = State::open(&self.path, self.options).map_err(NoRoom::Reopen)?;
@@ -287,6 +337,29 @@ impl Store {
             state.file = file;
         }
         Ok(())
+    }
+}
+
+/// The right to drain a file: one process at a time has it. Threads of one process must agree among themselves.
+pub struct Draining<'a>(&'a Store);
+
+impl Draining<'_> {
+    /// Notes when the file was drained, in nanoseconds since boot.
+    pub fn done(&self, stamp: u64) {
+        let _gate = fork::gate();
+        if let Some(word) = self.0.lock().region.word(8 * words::DRAINED as u64) {
+            word.store(stamp, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Draining<'_> {
+    fn drop(&mut self) {
+        let _gate = fork::gate();
+        let state = self.0.lock();
+        if state.file.is_ours() {
+            lock::unlock(&state.file, byte::DRAIN);
+        }
     }
 }
 
@@ -360,6 +433,8 @@ impl State {
         self.tables.follow(&self.region, &self.file);
         Plan {
             file,
+            uuid: header::uuid(&self.region),
+            families: self.tables.families.len(),
             chunks: self.tables.chunks.clone(),
             series: self.tables.series.clone(),
             processes: self.processes(),
@@ -481,6 +556,14 @@ impl State {
         Ok(found)
     }
 
+    fn mark(&mut self, family_key: &[u8], key: &[u8]) -> Result<(), NoRoom> {
+        let region = Arc::clone(&self.region);
+        let number = self.series(&FamilyBytes { key: family_key, details: &[] }, key, 0.0)?;
+        let record = self.tables.series_words(&region, number).ok_or(NoRoom::Damaged)?;
+        record[series::GENERATION].fetch_add(2, Ordering::SeqCst);
+        Ok(())
+    }
+
     fn write_image(&mut self, number: u32, generation: u32, part: u16, stamp: u64, bytes: &[u8]) -> Result<(), NoRoom> {
         if bytes.len() >= MAX_IMAGE {
             return Err(NoRoom::TooLarge);
@@ -583,6 +666,12 @@ impl State {
 
 fn open_file(path: &Path, options: Options) -> Result<File, OpenError> {
     let io = |action| move |source| OpenError::Io { path: path.to_owned(), action, source };
+    if options.in_memory {
+        let flags = nix::sys::memfd::MFdFlags::MFD_CLOEXEC;
+        return Ok(nix::sys::memfd::memfd_create(c"tallymark", flags)
+            .map_err(|e| io("make words in memory")(e.into()))?
+            .into());
+    }
     let mut open = OpenOptions::new();
     open.read(true).write(true);
     let file = match open.open(path) {

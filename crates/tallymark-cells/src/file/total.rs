@@ -135,7 +135,7 @@ fn add_counts(counts: &mut [u64], more: &[u64]) {
 }
 
 /// Leaves what is to be kept of ended processes' values, the oldest first.
-fn keep_of(keep: Keep, values: &mut Vec<ProcessValue>) {
+pub fn keep_of(keep: Keep, values: &mut Vec<ProcessValue>) {
     let one = |value: Option<ProcessValue>| value.into_iter().collect::<Vec<_>>();
     let least = |a: ProcessValue, b: ProcessValue| if b.value < a.value || a.value.is_nan() { b } else { a };
     let greatest = |a: ProcessValue, b: ProcessValue| if b.value > a.value || a.value.is_nan() { b } else { a };

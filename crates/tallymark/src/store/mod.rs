@@ -4,6 +4,8 @@
 //! maps ([`FileStore`]). No store does I/O in an update.
 
 mod file;
+#[cfg(feature = "sqlite")]
+pub(crate) mod ledger;
 
 use std::path::PathBuf;
 use std::sync::Arc;
