@@ -23,6 +23,7 @@ mod clock;
 mod error;
 mod family;
 mod gather;
+mod gauge;
 mod merge;
 pub mod metric;
 mod record;

@@ -8,11 +8,35 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use tallymark_cells::Block;
-use tallymark_cells::file::{self, GaugeTotal, ProcessValue, Reading, Status, Total};
-use tallymark_model::{Body, Exemplar, Family, FamilySnapshot, GaugeMode, Kind, Labels, SeriesSnapshot, Value};
+use tallymark_cells::file::{self, Reading, SeriesTotal, Status, Total};
+use tallymark_model::{Body, Exemplar, Family, FamilySnapshot, Kind, Labels, Process, SeriesSnapshot, Value};
 
+use crate::gauge::{self, GaugeValue};
 use crate::series::Note;
 use crate::{AnyFamily, record};
+
+/// A definition in a store.
+pub(crate) struct Defined {
+    pub(crate) family: Arc<Family>,
+}
+
+/// A series in a store, over all its processes.
+pub(crate) struct HeldSeries {
+    pub(crate) family: Arc<Family>,
+    pub(crate) labels: Arc<Labels>,
+    /// Seconds since the Unix epoch.
+    pub(crate) created: f64,
+    pub(crate) value: StoredValue,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// The numbers of a series in a store.
+pub(crate) enum StoredValue {
+    /// A number or a tally, of all processes together.
+    Total(Total),
+    /// A gauge, process by process.
+    Gauge(Vec<GaugeValue>),
+}
 
 /// A family as a store holds it, over every definition of its name and type.
 pub(crate) struct StoreFamily {
@@ -42,7 +66,7 @@ pub(crate) fn local(family: &AnyFamily) -> FamilySnapshot {
         let value = one.on_heap(|block, notes| heap_value(definition, block, notes));
         let Some(value) = value else { continue };
         let created = has_created(definition).then(|| one.created());
-        series.push(SeriesSnapshot { labels: Arc::clone(one.labels()), pid: None, value, created });
+        series.push(SeriesSnapshot { labels: Arc::clone(one.labels()), process: None, value, created });
     }
     FamilySnapshot { family: Arc::clone(definition), body: Body::Series(series) }
 }
@@ -87,8 +111,7 @@ fn in_order(exemplars: impl Iterator<Item = (u16, Exemplar)>) -> Vec<(usize, Exe
     exemplars
 }
 
-/// What the file holds, by family name. Families of one name and type are one: their series stand together, and
-/// different bucket layouts are merged on the bounds they share.
+/// What the file holds, by family name.
 pub(crate) fn by_name(known: &mut Known, file: &file::Store, reading: Reading) -> HashMap<String, StoreFamily> {
     if !learn(known, file, reading.file) {
         return HashMap::new();
@@ -98,43 +121,86 @@ pub(crate) fn by_name(known: &mut Known, file: &file::Store, reading: Reading) -
         let note = Note { part: image.part, stamp: image.stamp, bytes: image.bytes };
         notes.entry(image.series).or_default().push(note);
     }
-    let mut by_definition: Vec<Vec<SeriesSnapshot>> = known.families.iter().map(|_| Vec::new()).collect();
-    for total in reading.series {
-        let Some(Some((family, labels))) = known.series.get(total.series as usize) else { continue };
-        let Some(Some(definition)) = known.families.get(*family as usize) else { continue };
-        let notes = if notes.is_empty() { Vec::new() } else { notes.remove(&total.series).unwrap_or_default() };
-        let created = has_created(definition).then_some(total.created);
-        let series = &mut by_definition[*family as usize];
-        let mut push = |pid, value| series.push(SeriesSnapshot { labels: Arc::clone(labels), pid, value, created });
-        match total.total {
-            Total::Gauge(gauge) if definition.kind() == Kind::Gauge => gauge_values(definition.mode(), gauge, push),
-            total => push(None, total_value(definition, total, &notes)),
-        }
+    let defined = known.families.iter().flatten().map(|family| Defined { family: Arc::clone(family) }).collect();
+    add_up(defined, reading.series.into_iter().filter_map(|total| held(known, &mut notes, total)))
+}
+
+/// A series of the file, unless its record or its family's is damaged.
+fn held(known: &Known, notes: &mut HashMap<u32, Vec<Note>>, total: SeriesTotal) -> Option<HeldSeries> {
+    let (family, labels) = known.series.get(total.series as usize)?.as_ref()?;
+    let family = known.families.get(*family as usize)?.as_ref()?;
+    let notes = if notes.is_empty() { None } else { notes.remove(&total.series) };
+    let value = match total.total {
+        Total::Gauge(values) => StoredValue::Gauge(gauge::of_host(&values)),
+        total => StoredValue::Total(total),
+    };
+    Some(HeldSeries {
+        family: Arc::clone(family),
+        labels: Arc::clone(labels),
+        created: total.created,
+        value,
+        notes: notes.unwrap_or_default(),
+    })
+}
+
+/// What a store holds, by family name: its definitions in the order in which they came into it, and its series. Families
+/// of one name and type are one: their series stand together, and different bucket layouts are merged on the bounds
+/// they share.
+pub(crate) fn add_up(
+    mut defined: Vec<Defined>,
+    series: impl IntoIterator<Item = HeldSeries>,
+) -> HashMap<String, StoreFamily> {
+    let mut places: HashMap<*const Family, usize, foldhash::fast::RandomState> =
+        defined.iter().enumerate().map(|(place, one)| (Arc::as_ptr(&one.family), place)).collect();
+    let mut by_definition: Vec<Vec<SeriesSnapshot>> = defined.iter().map(|_| Vec::new()).collect();
+    for one in series {
+        let place = *places.entry(Arc::as_ptr(&one.family)).or_insert_with(|| {
+            defined.push(Defined { family: Arc::clone(&one.family) });
+            by_definition.push(Vec::new());
+            by_definition.len() - 1
+        });
+        show(one, &mut by_definition[place]);
     }
-    let mut families = definitions(known);
-    for (definition, series) in known.families.iter().zip(by_definition) {
-        let Some(definition) = definition else { continue };
-        if let Some(family) = families.get_mut(definition.name()) {
-            family.take(definition, series);
+    let mut families = families(&defined);
+    for (definition, series) in defined.iter().zip(by_definition) {
+        if let Some(family) = families.get_mut(definition.family.name()) {
+            family.take(&definition.family, series);
         }
     }
     families
 }
 
 /// The families by name, still without series.
-fn definitions(known: &Known) -> HashMap<String, StoreFamily> {
+fn families(defined: &[Defined]) -> HashMap<String, StoreFamily> {
     let mut families: HashMap<String, StoreFamily> = HashMap::new();
-    for (ordinal, definition) in known.families.iter().enumerate() {
-        let Some(definition) = definition else { continue };
-        let family = families.entry(definition.name().to_owned()).or_insert_with(|| StoreFamily {
-            // CAST: the file numbers families in 32 bits.
+    for (ordinal, definition) in defined.iter().enumerate() {
+        let family = families.entry(definition.family.name().to_owned()).or_insert_with(|| StoreFamily {
+            // CAST: stores number families in 32 bits.
             ordinal: ordinal as u32,
             variants: Vec::new(),
             has_twins: false,
         });
-        family.admit(definition);
+        family.admit(&definition.family);
     }
     families
+}
+
+/// The values that a series shows: one, or one for each process.
+fn show(series: HeldSeries, values: &mut Vec<SeriesSnapshot>) {
+    let HeldSeries { family, labels, created, value, notes } = series;
+    match value {
+        StoredValue::Gauge(gauge) if family.kind() == Kind::Gauge => {
+            gauge::merged(family.mode(), gauge, |process, value| {
+                let (labels, value) = (Arc::clone(&labels), Value::Gauge(value));
+                values.push(SeriesSnapshot { labels, process, value, created: None });
+            });
+        }
+        value => {
+            let created = has_created(&family).then_some(created);
+            let value = total_value(&family, value, &notes);
+            values.push(SeriesSnapshot { labels, process: None, value, created });
+        }
+    }
 }
 
 impl StoreFamily {
@@ -216,10 +282,10 @@ impl StoreFamily {
 /// Makes one series of those with the same labels: two definitions of one name with different buckets, or a file and a
 /// heap, may both have one.
 fn merge_twins(series: &mut Vec<SeriesSnapshot>) {
-    let mut seen: HashMap<(Vec<Box<str>>, Option<u32>), usize> = HashMap::new();
+    let mut seen: HashMap<(Vec<Box<str>>, Option<Process>), usize> = HashMap::new();
     let mut merged: Vec<SeriesSnapshot> = Vec::new();
     for one in series.drain(..) {
-        match seen.entry((one.labels.values().to_vec(), one.pid)) {
+        match seen.entry((one.labels.values().to_vec(), one.process.clone())) {
             Entry::Occupied(twin) => {
                 let twin = &mut merged[*twin.get()];
                 add(&mut twin.value, one.value);
@@ -257,83 +323,27 @@ fn learn(known: &mut Known, file: &file::Store, read: u64) -> bool {
     true
 }
 
-fn total_value(family: &Family, total: Total, notes: &[Note]) -> Value {
+fn total_value(family: &Family, value: StoredValue, notes: &[Note]) -> Value {
     let exemplars = || notes.iter().filter_map(|note| Some((note.part, record::decode_exemplar(&note.bytes)?)));
-    match (family.kind(), total) {
+    let newest = |values: &[GaugeValue]| gauge::newest(values).map_or(0.0, |value| value.value);
+    match (family.kind(), value) {
         (Kind::Info, _) => info(notes.first().map(|note| &*note.bytes)),
-        (Kind::StateSet, Total::Gauge(gauge)) => {
-            Value::StateSet(state(family, newest(&gauge).map_or(0.0, |p| p.value)))
-        }
-        (Kind::Summary, Total::Tally { counts, sum }) => {
+        (Kind::StateSet, StoredValue::Gauge(values)) => Value::StateSet(state(family, newest(&values))),
+        (Kind::Summary, StoredValue::Total(Total::Tally { counts, sum })) => {
             Value::Summary { count: counts.first().copied().unwrap_or_default(), sum: sum.value() }
         }
-        (_, Total::Tally { counts, sum }) => {
+        (_, StoredValue::Total(Total::Tally { counts, sum })) => {
             Value::Histogram { counts, sum: sum.value(), exemplars: in_order(exemplars()) }
         }
-        (_, Total::Number { whole, mut rest }) => {
+        (_, StoredValue::Total(Total::Number { whole, mut rest })) => {
             // 2⁵³ and more are split, so that the exact sum sees both halves exactly.
             rest.add((whole >> 32) as f64 * 4_294_967_296.0);
             rest.add((whole & 0xffff_ffff) as f64);
             Value::Counter { total: rest.value(), exemplar: exemplars().next().map(|(_, e)| Box::new(e)) }
         }
-        (_, Total::Gauge(gauge)) => Value::Gauge(newest(&gauge).map_or(0.0, |process| process.value)),
+        (_, StoredValue::Total(Total::Gauge(values))) => Value::Gauge(newest(&gauge::of_host(&values))),
+        (_, StoredValue::Gauge(values)) => Value::Gauge(newest(&values)),
     }
-}
-
-/// The value that was set last, of ended processes too.
-fn newest(gauge: &GaugeTotal) -> Option<ProcessValue> {
-    gauge.processes.iter().chain(&gauge.kept).max_by_key(|process| process.stamp).copied()
-}
-
-/// A gauge's values by mode: one, or one per process with its id.
-fn gauge_values(mode: GaugeMode, gauge: GaugeTotal, mut push: impl FnMut(Option<u32>, Value)) {
-    let live = || gauge.processes.iter().filter(|process| process.live).copied();
-    let everyone = || gauge.processes.iter().chain(&gauge.kept).copied();
-    let numbers =
-        |values: &mut dyn Iterator<Item = ProcessValue>| values.map(|process| process.value).collect::<Vec<_>>();
-    let (live_values, all_values) = (numbers(&mut live()), numbers(&mut everyone()));
-    let one = match mode {
-        GaugeMode::All | GaugeMode::LiveAll => {
-            let mut seen = Vec::new();
-            let mut kept = gauge.kept.clone();
-            kept.sort_by_key(|process| std::cmp::Reverse(process.stamp));
-            for process in gauge.processes.iter().filter(|p| p.live || mode == GaugeMode::All).chain(&kept) {
-                if !seen.contains(&process.pid) {
-                    seen.push(process.pid);
-                    push(Some(process.pid), Value::Gauge(process.value));
-                }
-            }
-            return;
-        }
-        GaugeMode::Min => least(&all_values),
-        GaugeMode::LiveMin => least(&live_values),
-        GaugeMode::Max => greatest(&all_values),
-        GaugeMode::LiveMax => greatest(&live_values),
-        GaugeMode::Sum => sum(&all_values),
-        GaugeMode::LiveSum => sum(&live_values),
-        GaugeMode::MostRecent => newest(&gauge).map(|process| process.value),
-        GaugeMode::LiveMostRecent => live().max_by_key(|process| process.stamp).map(|process| process.value),
-        GaugeMode::Auto => match newest(&gauge) {
-            Some(process) if process.stamp != 0 => Some(process.value),
-            _ => Some(sum(&live_values).unwrap_or(0.0)),
-        },
-    };
-    // A live mode without a live process has no value to show.
-    if let Some(value) = one {
-        push(None, Value::Gauge(value));
-    }
-}
-
-fn sum(values: &[f64]) -> Option<f64> {
-    values.iter().copied().reduce(|a, b| a + b)
-}
-
-fn least(values: &[f64]) -> Option<f64> {
-    values.iter().copied().reduce(f64::min)
-}
-
-fn greatest(values: &[f64]) -> Option<f64> {
-    values.iter().copied().reduce(f64::max)
 }
 
 /// A series of `source` as one of `target`, a definition of the same name and type.
@@ -392,7 +402,7 @@ pub(crate) fn own_metrics(status: &Status, unshared: usize) -> Vec<FamilySnapsho
     let one = |kind, name, help, value| {
         let family = Family::builder(kind, name, help).build().expect("a valid name");
         let labels = family.labels::<&str>(&[]).expect("no labels");
-        let series = SeriesSnapshot { labels: Arc::new(labels), pid: None, value, created: None };
+        let series = SeriesSnapshot { labels: Arc::new(labels), process: None, value, created: None };
         FamilySnapshot { family: Arc::new(family), body: Body::Series(vec![series]) }
     };
     let counter =
@@ -424,7 +434,7 @@ mod tests {
         let family = Family::builder(Kind::Histogram, "seconds", "").bounds(bounds).build().unwrap();
         let value = Value::Histogram { counts: counts.into(), sum: 1.0, exemplars: Vec::new() };
         let labels = Arc::new(family.labels::<&str>(&[]).unwrap());
-        (Arc::new(family), SeriesSnapshot { labels, pid: None, value, created: None })
+        (Arc::new(family), SeriesSnapshot { labels, process: None, value, created: None })
     }
 
     #[test]

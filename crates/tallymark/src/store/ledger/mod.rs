@@ -19,10 +19,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tallymark_cells::Shape;
-use tallymark_cells::file::{ProcessValue, Total, keep_of};
+use tallymark_cells::file::{ProcessValue, keep_of};
 use tallymark_model::{Family, Labels};
 
 pub(crate) use batch::{Batch, Change, Delta};
+
+pub(crate) use crate::gauge::GaugeValue;
+pub(crate) use crate::merge::StoredValue;
 
 use crate::family::shape;
 use crate::series::Note;
@@ -120,29 +123,6 @@ pub(crate) struct StoredSeries {
     pub(crate) used: u64,
     pub(crate) value: StoredValue,
     pub(crate) notes: Vec<Note>,
-}
-
-/// The numbers of a series in a store.
-pub(crate) enum StoredValue {
-    /// A number or a tally, of all writers together.
-    Total(Total),
-    /// A gauge, process by process.
-    Gauge(Vec<GaugeValue>),
-}
-
-/// One process's value of a gauge.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct GaugeValue {
-    /// The host, where there may be several.
-    pub(crate) instance: Option<Arc<str>>,
-    pub(crate) pid: u32,
-    pub(crate) value: f64,
-    /// When it was set: nanoseconds by the store's clock, or since boot in a host's own store; 1 for an earlier boot, 0 for
-    /// never. Only the order counts.
-    pub(crate) stamp: u64,
-    pub(crate) live: bool,
-    /// Whether it is what is kept of processes that ended, and not one that may come back.
-    pub(crate) kept: bool,
 }
 
 /// What remains of the values of writers that have ended.
