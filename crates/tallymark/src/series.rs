@@ -75,6 +75,7 @@ impl Series {
             let _gate = fork::gate();
             if let Some(block) = self.cells.current() { return block } else { self.attach_gated() }
         };
+        self.shared.store().start();
         if let Some(notice) = notice {
             log::warn!("{notice}");
         }
@@ -89,7 +90,7 @@ impl Series {
             self.mend_after_fork(&store);
         }
         let mut notice = None;
-        if let (Store::File(store), false) = (&store, self.is_removed()) {
+        if let (Some(store), false) = (store.file(), self.is_removed()) {
             match store.attach(&self.cells, &self.shared, &self.labels, self.created()) {
                 Ok(created) => {
                     self.created.store(created.to_bits(), Ordering::Relaxed);
@@ -112,7 +113,7 @@ impl Series {
     fn mend_after_fork(&self, store: &Store) {
         for heap in self.cells.heap_blocks() {
             heap.repair();
-            if matches!(store, Store::File(_)) {
+            if store.file().is_some() {
                 heap.reset();
             }
         }
@@ -143,7 +144,7 @@ impl Series {
     pub(crate) fn set_note(&self, note: Note) {
         self.cells();
         let _gate = fork::gate();
-        if let (Store::File(store), false) = (self.shared.store(), self.cells.is_on_heap()) {
+        if let (Some(store), false) = (self.shared.store().file(), self.cells.is_on_heap()) {
             store.write_note(&self.cells, &note);
             return;
         }
@@ -173,8 +174,9 @@ impl Series {
         }
         let notice = {
             let _gate = fork::gate();
-            if let Store::File(store) = self.shared.store() {
-                store.remove_matching(&self.shared, &|values| values == self.labels.values());
+            if let Some(store) = self.shared.store().file() {
+                let values: Vec<_> = self.labels.values().iter().map(|value| &**value).enumerate().collect();
+                store.remove_where(&self.shared.definition, &values);
             }
             self.start_again(created)
         };
@@ -189,10 +191,7 @@ impl Series {
         self.created.store(created.to_bits(), Ordering::Relaxed);
         self.lock_notes().clear();
         self.cells.heap_blocks().iter().for_each(|heap| heap.reset());
-        match self.shared.store() {
-            Store::File(_) => self.attach_gated(),
-            Store::Memory => None,
-        }
+        if self.shared.store().file().is_some() { self.attach_gated() } else { None }
     }
 
     /// Whether it was removed from its family in this process: its updates go nowhere then.

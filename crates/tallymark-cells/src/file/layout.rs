@@ -32,6 +32,8 @@ pub(crate) mod header {
     pub(crate) const FOLDED: usize = 32;
     /// When the file was last drained into another store: nanoseconds since boot, 0 for never.
     pub(crate) const DRAINED: usize = 40;
+    /// When somebody last tried to, likewise.
+    pub(crate) const TRIED: usize = 41;
 }
 
 /// What a record is.

@@ -3,23 +3,36 @@
 //! What the file looks like, and how processes share it, is `tallymark_cells::file`'s business; this file turns
 //! definitions and label values into the bytes it keeps, and its readings back into families.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tallymark_cells::fork::{self, Gated};
 use tallymark_cells::{Attachment, file};
-use tallymark_model::{FamilySnapshot, Labels};
+use tallymark_model::{Family, Labels};
 
 use crate::family::Shared;
-use crate::merge::{self, StoreFamily};
+use crate::merge;
 use crate::series::Note;
+use crate::store::StoreReading;
 use crate::{Error, record};
+
+/// The family of the marks by which a spool remembers removals: no definition's key starts like this.
+#[cfg(feature = "sqlite")]
+const REMOVALS: &[u8] = b"\xffremovals";
 
 /// A file of words, shared by every process of the host that opens it.
 pub struct FileStore {
     file: file::Store,
     known: Gated<(u32, Arc<Mutex<merge::Known>>)>,
+    /// Whether it is drained into another store, which is to hear of removals.
+    is_spool: bool,
+}
+
+/// What a file holds, series by series.
+#[cfg(feature = "sqlite")]
+pub(crate) struct Totals {
+    pub(crate) reading: file::Reading,
+    known: Arc<Mutex<merge::Known>>,
 }
 
 impl FileStore {
@@ -31,7 +44,7 @@ impl FileStore {
     /// # Errors
     /// [`Error::File`], naming the path, what was found and what to do; the file is left untouched then.
     pub fn open(path: &Path, options: file::Options) -> Result<FileStore, Error> {
-        Ok(FileStore { file: file::Store::open(path, options)?, known: Gated::default() })
+        Ok(FileStore { file: file::Store::open(path, options)?, known: Gated::default(), is_spool: false })
     }
 
     /// Where the file is.
@@ -45,7 +58,7 @@ impl FileStore {
     /// # Errors
     /// [`Error::File`], as [`open`](Self::open).
     pub fn as_process(&self, process: Option<u32>) -> Result<FileStore, Error> {
-        Ok(FileStore { file: self.file.as_process(process)?, known: Gated::default() })
+        Ok(FileStore { file: self.file.as_process(process)?, known: Gated::default(), is_spool: self.is_spool })
     }
 
     /// See [`Store::leave`](crate::Store::leave).
@@ -76,31 +89,106 @@ impl FileStore {
         self.file.write_image(cells, note.part, note.stamp, &note.bytes);
     }
 
-    /// Removes series of the family, also those that this process never met. The fork gate must be held.
-    pub(crate) fn remove_matching(&self, shared: &Shared, matches: &dyn Fn(&[Box<str>]) -> bool) {
-        self.file.remove(&record::encode_family_key(&shared.definition), &|key| {
+    /// Removes the series of the family that have each of these values at its place, also those that this process never
+    /// met. The fork gate must be held.
+    pub(crate) fn remove_where(&self, definition: &Family, wanted: &[(usize, &str)]) {
+        self.file.remove(&record::encode_family_key(definition), &|key| {
             let values = record::decode_values(key).unwrap_or_default();
-            matches(&values.into_iter().map(String::into_boxed_str).collect::<Vec<_>>())
+            wanted.iter().all(|(place, value)| values.get(*place).is_some_and(|known| known == value))
+        });
+        #[cfg(feature = "sqlite")]
+        if self.is_spool {
+            self.file.mark(REMOVALS, &super::ledger::encode_removal(definition, wanted));
+        }
+    }
+
+    /// What the file holds. Folds the shards of ended processes first.
+    pub(crate) fn read(&self) -> StoreReading {
+        let known = self.known();
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let reading = self.file.read();
+        let families = merge::by_name(&mut known, &self.file, reading);
+        StoreReading { families, own: merge::own_metrics(&self.file.status()) }
+    }
+
+    fn known(&self) -> Arc<Mutex<merge::Known>> {
+        // A child starts with an empty table: a thread of its parent may have been filling the old one.
+        let mut known = self.known.lock();
+        if known.0 != fork::generation() {
+            *known = (fork::generation(), Arc::default());
+        }
+        Arc::clone(&known.1)
+    }
+}
+
+/// What draining asks of a file.
+#[cfg(feature = "sqlite")]
+impl FileStore {
+    /// As [`open`](Self::open), for a file that is drained into another store.
+    pub(crate) fn open_spool(path: &Path, options: file::Options) -> Result<FileStore, Error> {
+        Ok(FileStore { is_spool: true, ..FileStore::open(path, options)? })
+    }
+
+    /// Takes the right to drain, unless another process has it.
+    pub(crate) fn try_drain(&self) -> Option<file::Draining<'_>> {
+        self.file.try_drain()
+    }
+
+    /// When it was last drained, and when that was last tried: nanoseconds since boot, 0 for never.
+    pub(crate) fn drained(&self) -> (u64, u64) {
+        self.file.drained()
+    }
+
+    /// How the file is doing.
+    pub(crate) fn status(&self) -> file::Status {
+        self.file.status()
+    }
+
+    /// The generations of series, by their numbers.
+    pub(crate) fn generations(&self, series: &[u32]) -> Vec<u64> {
+        self.file.generations(series)
+    }
+
+    /// Makes a removal that another host has made, without noting it again.
+    pub(crate) fn remove_for_others(&self, family: &Family, wanted: &[(usize, String)]) {
+        let _gate = fork::gate();
+        self.file.remove(&record::encode_family_key(family), &|key| {
+            let values = record::decode_values(key).unwrap_or_default();
+            wanted.iter().all(|(place, value)| values.get(*place) == Some(value))
         });
     }
 
-    /// What the file holds of every family, by name. Folds the shards of ended processes first.
-    pub(crate) fn read(&self) -> HashMap<String, StoreFamily> {
-        let known = {
-            // A child starts with an empty table: a thread of its parent may have been filling the old one.
-            let mut known = self.known.lock();
-            if known.0 != fork::generation() {
-                *known = (fork::generation(), Arc::default());
+    /// The removals that were made here, with how often, and what is left: of one moment, so that no total is of before
+    /// a removal that is not among them, or the other way around.
+    ///
+    /// Nothing where the file cannot be read, or others go on removing.
+    pub(crate) fn removals_and_totals(&self) -> (Vec<(Vec<u8>, u64)>, Totals) {
+        for _ in 0..100 {
+            let removals = self.file.marks(REMOVALS);
+            let totals = Totals { reading: self.file.read(), known: self.known() };
+            let is_learnt = {
+                let mut known = totals.known.lock().unwrap_or_else(PoisonError::into_inner);
+                known.learn(&self.file, totals.reading.file)
+            };
+            if is_learnt && self.file.marks(REMOVALS) == removals {
+                return (removals, totals);
             }
-            Arc::clone(&known.1)
-        };
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        let reading = self.file.read();
-        merge::by_name(&mut known, &self.file, reading)
+        }
+        (Vec::new(), Totals { reading: file::Reading::default(), known: self.known() })
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl Totals {
+    /// Definition and label values of a series.
+    pub(crate) fn series(&self, number: u32) -> Option<(Arc<Family>, Arc<Labels>)> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).series(number)
     }
 
-    /// The store's metrics about itself.
-    pub(crate) fn own_metrics(&self, unshared: usize) -> Vec<FamilySnapshot> {
-        merge::own_metrics(&self.file.status(), unshared)
+    /// How many live processes count in which family, by its id.
+    pub(crate) fn users(&self) -> Vec<(u64, u32)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let families = (0..).zip(&self.reading.users).filter(|(_, users)| **users > 0);
+        families.filter_map(|(number, users)| Some((record::family_id(&*known.family(number)?), *users))).collect()
     }
 }

@@ -3,20 +3,38 @@
 //! Every store is words in memory: of this process ([`Store::Memory`]), or of a file that every process of the host
 //! maps ([`FileStore`]). No store does I/O in an update.
 
-mod file;
+pub(crate) mod file;
 #[cfg(feature = "sqlite")]
 pub(crate) mod ledger;
+mod url;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use file::FileStore;
+#[cfg(feature = "sqlite")]
+pub use ledger::{LedgerStore, Reason};
 pub use tallymark_cells::file::Options;
 
+use tallymark_model::FamilySnapshot;
+
 use crate::Error;
+use crate::merge::StoreFamily;
+use url::{Address, without_password};
 
 /// The variables that the official Python client reads, the current one first.
 const MULTIPROCESS: [&str; 2] = ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"];
+
+/// What a store holds.
+#[derive(Default)]
+pub(crate) struct StoreReading {
+    /// By name.
+    pub(crate) families: HashMap<String, StoreFamily>,
+    /// The store's metrics about itself.
+    pub(crate) own: Vec<FamilySnapshot>,
+}
 
 /// A store, open. Cheap to clone.
 #[derive(Clone, Default)]
@@ -26,6 +44,9 @@ pub enum Store {
     Memory,
     /// A file shared by every process of the host.
     File(Arc<FileStore>),
+    /// A store of many hosts, behind a spool of this one.
+    #[cfg(feature = "sqlite")]
+    Ledger(Arc<LedgerStore>),
 }
 
 impl Store {
@@ -75,56 +96,107 @@ impl Store {
     }
 
     fn open_with(url: &str, create: bool) -> Result<Store, Error> {
-        let refuse = |problem| Error::Url { url: without_password(url), problem };
-        match url.split_once(':') {
-            Some(("memory", "")) => Ok(Store::Memory),
-            Some(("file", path)) => {
-                let (path, query) = path.split_once('?').unwrap_or((path, ""));
-                let path = path.strip_prefix("//").unwrap_or(path);
-                if path.is_empty() {
-                    return Err(refuse("no path"));
-                }
-                let options = Options { create, ..file_options(query).map_err(refuse)? };
-                Ok(Store::File(Arc::new(FileStore::open(path.as_ref(), options)?)))
+        let refuse = |problem: String| Error::Url { url: without_password(url), problem };
+        let address = Address::parse(url).ok_or_else(|| refuse("not a store's URL".to_owned()))?;
+        match address.kind {
+            "memory" if address.rest.is_empty() => Ok(Store::Memory),
+            "file" => {
+                let options = Options { create, ..file_options(&address.options).map_err(refuse)? };
+                let path = address.path().map_err(refuse)?;
+                Ok(Store::File(Arc::new(FileStore::open(path, options)?)))
             }
-            Some(_) => Err(refuse("an unknown kind of store")),
-            None => Err(refuse("not a store's URL")),
+            #[cfg(feature = "sqlite")]
+            "sqlite" => ledger::open::sqlite(address, create, refuse),
+            _ => Err(refuse("an unknown kind of store".to_owned())),
         }
     }
 
-    /// The URL that opens it.
+    /// The file that this process counts into: the store's own, or the spool in front of it. None in memory.
+    pub(crate) fn file(&self) -> Option<&Arc<FileStore>> {
+        match self {
+            Store::Memory => None,
+            Store::File(file) => Some(file),
+            #[cfg(feature = "sqlite")]
+            Store::Ledger(store) => Some(store.spool()),
+        }
+    }
+
+    /// Whether both are the same store, opened once.
+    pub fn is(&self, other: &Store) -> bool {
+        match (self, other) {
+            (Store::Memory, Store::Memory) => true,
+            (Store::File(one), Store::File(other)) => Arc::ptr_eq(one, other),
+            #[cfg(feature = "sqlite")]
+            (Store::Ledger(one), Store::Ledger(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// What all processes have counted in it; nothing in memory, where each series has its own.
+    pub(crate) fn read(&self) -> StoreReading {
+        match self {
+            Store::Memory => StoreReading::default(),
+            Store::File(file) => file.read(),
+            #[cfg(feature = "sqlite")]
+            Store::Ledger(store) => store.read_families(),
+        }
+    }
+
+    /// Begins what a store does in the background. Not under the fork gate.
+    pub(crate) fn start(&self) {
+        #[cfg(feature = "sqlite")]
+        if let Store::Ledger(store) = self {
+            store.start();
+        }
+    }
+
+    /// Returns when all that was counted on this host before is in the store: at once, but in front of SQLite and Redis.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if that takes longer than `limit`, or the store says no. Nothing is lost then.
+    pub fn flush(&self, limit: Duration) -> Result<(), Error> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Store::Ledger(store) => store.flush(limit),
+            _ => {
+                let _ = limit;
+                Ok(())
+            }
+        }
+    }
+
+    /// The URL that opens it, without its password.
     pub fn url(&self) -> String {
         match self {
             Store::Memory => "memory:".to_owned(),
             Store::File(store) => format!("file:{}", store.path().display()),
+            #[cfg(feature = "sqlite")]
+            Store::Ledger(store) => store.url().to_owned(),
         }
     }
 
     /// Folds this process's numbers into the store's totals. For a clean exit: no other
     /// thread may be updating a metric of this store meanwhile; what is updated later is counted all the same.
     pub fn leave(&self) {
-        if let Store::File(store) = self {
-            store.leave();
+        match self {
+            Store::Memory => {}
+            Store::File(store) => store.leave(),
+            #[cfg(feature = "sqlite")]
+            Store::Ledger(store) => store.leave(),
         }
     }
 }
 
-fn file_options(query: &str) -> Result<Options, &'static str> {
+fn file_options(asked: &[(String, String)]) -> Result<Options, String> {
     let mut options = Options::default();
-    for option in query.split('&').filter(|option| !option.is_empty()) {
-        match option.split_once('=') {
-            Some(("mode", mode)) => options.mode = u32::from_str_radix(mode, 8).map_err(|_| "mode is not octal")?,
-            Some(("network", "allow")) => options.allow_network = true,
-            _ => return Err("an unknown option (there are mode=0660 and network=allow)"),
+    for (name, value) in asked {
+        match (&**name, &**value) {
+            ("mode", mode) => {
+                options.mode = u32::from_str_radix(mode, 8).map_err(|_| "mode is not octal".to_owned())?
+            }
+            ("network", "allow") => options.allow_network = true,
+            _ => return Err(format!("{name}={value}: an unknown option (there are mode=0660 and network=allow)")),
         }
     }
     Ok(options)
-}
-
-/// A URL as it may be shown: what stands between `://` and `@` is left out.
-fn without_password(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(start), Some(end)) if start + 3 < end => format!("{}…{}", &url[..start + 3], &url[end..]),
-        _ => url.to_owned(),
-    }
 }

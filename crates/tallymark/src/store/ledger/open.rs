@@ -1,0 +1,49 @@
+//! From a URL to a store of many hosts. Nothing is sent, and nobody is asked: a store that is away can be opened.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::sqlite::Sqlite;
+use super::store::LedgerStore;
+use super::{Ledger, spool};
+use crate::store::Store;
+use crate::store::url::{Address, Settings, SharedOptions};
+use crate::{Error, store};
+
+/// `sqlite:/path/metrics.db`.
+pub(crate) fn sqlite(address: Address<'_>, create: bool, refuse: impl Fn(String) -> Error) -> Result<Store, Error> {
+    let path = std::path::absolute(address.path().map_err(&refuse)?).map_err(|error| refuse(error.to_string()))?;
+    if !create && !path.exists() {
+        return Err(refuse("no such file".to_owned()));
+    }
+    let url = format!("sqlite:{}", path.display());
+    let (beside, database) = (path.clone(), path);
+    open(address, url, Some(&beside), refuse, move |settings| Box::new(Sqlite::new(database.clone(), settings.timeout)))
+}
+
+fn open(
+    address: Address<'_>,
+    url: String,
+    beside: Option<&Path>,
+    refuse: impl Fn(String) -> Error,
+    connect: impl Fn(&Settings) -> Box<dyn Ledger> + Send + Sync + 'static,
+) -> Result<Store, Error> {
+    let mut options = address.options;
+    let shared = SharedOptions::take(&mut options).map_err(&refuse)?;
+    if let Some((name, value)) = options.first() {
+        return Err(refuse(format!("{name}={value}: an unknown option")));
+    }
+    let (spool, spool_path) = spool::open(shared.spool.as_deref(), beside, &url)?;
+    let host = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let settings = Settings {
+        url,
+        instance: shared.instance.unwrap_or_else(host),
+        spool_path,
+        interval: shared.interval,
+        timeout: shared.timeout,
+        lease: shared.lease,
+        sync: shared.sync,
+        ttl: None,
+    };
+    Ok(store::Store::Ledger(Arc::new(LedgerStore::new(spool, settings, connect))))
+}
