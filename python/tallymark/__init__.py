@@ -21,7 +21,7 @@ from . import _tallymark
 from . import decorator as decorator
 from . import mmap_dict as mmap_dict
 from ._stand_in import install_as_prometheus_client
-from ._tallymark import use_store
+from ._tallymark import flush, use_store
 from .exposition import (
     CONTENT_TYPE_LATEST,
     CONTENT_TYPE_PLAIN_0_0_4,
@@ -77,6 +77,7 @@ __all__ = (
     "delete_from_gateway",
     "disable_created_metrics",
     "enable_created_metrics",
+    "flush",
     "generate_latest",
     "get_or_create",
     "install_as_prometheus_client",

@@ -175,14 +175,21 @@ impl Store {
         }
     }
 
-    /// Folds this process's numbers into the store's totals. For a clean exit: no other
-    /// thread may be updating a metric of this store meanwhile; what is updated later is counted all the same.
+    /// Folds this process's numbers into the totals, for a clean exit: no other thread may be updating a metric of this
+    /// store meanwhile; what is updated later is counted all the same.
+    pub fn fold(&self) {
+        if let Some(file) = self.file() {
+            file.leave();
+        }
+    }
+
+    /// [`fold`](Self::fold)s, and in front of SQLite and Redis sends what this host has counted, for as long as one answer
+    /// may take. What cannot be sent stays in the spool, and is logged.
     pub fn leave(&self) {
-        match self {
-            Store::Memory => {}
-            Store::File(store) => store.leave(),
-            #[cfg(feature = "sqlite")]
-            Store::Ledger(store) => store.leave(),
+        self.fold();
+        #[cfg(feature = "sqlite")]
+        if let Store::Ledger(store) = self {
+            store.leave();
         }
     }
 }

@@ -18,11 +18,14 @@ pub(crate) fn sqlite(address: Address<'_>, create: bool, refuse: impl Fn(String)
     }
     let url = format!("sqlite:{}", path.display());
     let (beside, database) = (path.clone(), path);
-    open(address, url, Some(&beside), refuse, move |settings| Box::new(Sqlite::new(database.clone(), settings.timeout)))
+    open(address, create, url, Some(&beside), refuse, move |settings| {
+        Box::new(Sqlite::new(database.clone(), settings.timeout))
+    })
 }
 
 fn open(
     address: Address<'_>,
+    create: bool,
     url: String,
     beside: Option<&Path>,
     refuse: impl Fn(String) -> Error,
@@ -33,7 +36,7 @@ fn open(
     if let Some((name, value)) = options.first() {
         return Err(refuse(format!("{name}={value}: an unknown option")));
     }
-    let (spool, spool_path) = spool::open(shared.spool.as_deref(), beside, &url)?;
+    let (spool, spool_path) = spool::open(shared.spool.as_deref(), beside, &url, create)?;
     let host = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let settings = Settings {
         url,

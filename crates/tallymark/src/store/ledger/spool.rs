@@ -17,7 +17,7 @@ use crate::{Error, FileStore, record};
 const MEMORY: &str = "memory";
 
 /// Opens the spool of the store at `url`, which is without password and options that do not name the store. Gives its
-/// path, too; none for one in memory.
+/// path, too; none for one in memory, which is also what there is where none is and none may be made (`create`).
 ///
 /// # Errors
 /// [`Error::File`] if a spool was asked for by its path, and cannot be used.
@@ -25,12 +25,14 @@ pub(crate) fn open(
     asked: Option<&str>,
     beside: Option<&Path>,
     url: &str,
+    create: bool,
 ) -> Result<(FileStore, Option<PathBuf>), Error> {
+    let options = Options { create, ..Options::default() };
     match asked {
         Some(MEMORY) => return in_memory(),
         Some(path) => {
             let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
-            return Ok((FileStore::open_spool(&path, Options::default())?, Some(path)));
+            return Ok((FileStore::open_spool(&path, options)?, Some(path)));
         }
         None => {}
     }
@@ -42,14 +44,16 @@ pub(crate) fn open(
     });
     let candidates = beside.into_iter().chain(directories().filter(|path| is_ours(path)).map(|path| path.join(&name)));
     for path in candidates {
-        match FileStore::open_spool(&path, Options::default()) {
+        match FileStore::open_spool(&path, options) {
             Ok(spool) => return Ok((spool, Some(path))),
             Err(error) => log::debug!("no spool at {}: {error}", path.display()),
         }
     }
-    log::info!(
-        "{url}: no directory for a spool can be written to; each process keeps its own in memory (?spool=PATH names a place)"
-    );
+    if create {
+        log::info!(
+            "{url}: no directory for a spool can be written to; each process keeps its own in memory (?spool=PATH names a place)"
+        );
+    }
     in_memory()
 }
 
@@ -102,8 +106,8 @@ mod tests {
 
     #[test]
     fn a_spool_in_memory_has_no_path_and_counts() {
-        let (spool, path) = open(Some("memory"), None, "redis://localhost").unwrap();
+        let (spool, path) = open(Some("memory"), None, "redis://localhost", true).unwrap();
         assert_eq!(path, None);
-        assert_eq!(spool.status().bytes > 0, true);
+        assert!(spool.status().bytes > 0);
     }
 }

@@ -104,14 +104,13 @@ impl LedgerStore {
         self.flush_until(Instant::now() + limit, false).map_err(Error::from)
     }
 
-    /// Folds this process's numbers, and sends what is in the spool, for the end of the process.
+    /// Stops the thread and sends what is in the spool, for the end of the process, which has folded its numbers.
     pub(crate) fn leave(&self) {
         {
             let active = self.active();
             lock(&active.state).stopped = true;
             active.alarm.notify_all();
         }
-        self.spool.leave();
         let (drained, tried) = self.spool.drained();
         let in_memory = self.settings.spool_path.is_none();
         let is_away = tried > drained && clock::stamp().saturating_sub(tried) < 10_000_000_000;
