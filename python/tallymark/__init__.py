@@ -13,9 +13,8 @@ Example:
     1.0
 """
 
-import atexit
-
-from . import _tallymark
+# Registers what the end of the process does.
+from . import _ending as _ending
 
 # Programs use these as attributes of the package, without importing them.
 from . import decorator as decorator
@@ -91,7 +90,3 @@ __all__ = (
     "use_store",
     "write_to_textfile",
 )
-
-# What a process has counted is folded into the store's totals at a clean exit; a killed one's is
-# folded by the next reader.
-atexit.register(_tallymark.leave)

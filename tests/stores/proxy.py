@@ -53,6 +53,10 @@ class Proxy:
         """Cut all connections, and lead those to come to another port."""
         self._tell(target=target)
 
+    def settle(self) -> None:
+        """Wait until what was to be delivered late was delivered."""
+        self._tell(settle=True)
+
     def counts(self) -> Counter[str]:
         """Give how often chaos did what."""
         return Counter(self._tell())
@@ -116,6 +120,8 @@ class Relay:
         self.mode = order.get("mode", before)
         if "seed" in order:
             self.random.seed(order["seed"])
+        if "settle" in order:
+            await asyncio.gather(*self.replays)
         if "target" in order:
             self.target = order["target"]
         if "target" in order or self.mode == "refuse":

@@ -47,6 +47,7 @@ def count_in_chaos(
     happened = sum((proxy.counts() for proxy in proxies), start=proxies[0].counts())
     for proxy in proxies:
         proxy.pass_on()
+        proxy.settle()
     for worker in workers:
         worker.ask("flush")
         worker.end()
@@ -77,3 +78,46 @@ def test_chaos_between_hosts_and_a_cluster_loses_and_doubles_nothing(
     nodes.start([one.port for one in proxies])
     ledger = ClusterLedger(nodes, proxies[0].port)
     count_in_chaos(ledger, ledger, proxies, site)
+
+
+def test_a_removal_that_arrives_again_too_late_removes_nothing_new(
+    redis: RedisLedger, site: Callable[..., Site], proxy: Callable[[int], Proxy]
+) -> None:
+    """Sixty series are removed in chaos and come back, some before their removal came twice."""
+    between = proxy(redis.server.port)
+    host = site(RedisLedger(redis.server, between.port), timeout=0.3, sync="true")
+    worker = host.start(
+        """
+        hits = Counter("hits", "Hits.", ["path"])
+
+        def flush():
+            while True:
+                try:
+                    tallymark.flush(1)
+                    break
+                except OSError:
+                    pass
+
+        for path in range(60):
+            hits.labels(path).inc(100)
+        tallymark.flush(30)
+        say("counted")
+        hear()
+        for path in range(60):
+            hits.remove(str(path))
+        flush()
+        for path in range(60):
+            hits.labels(path).inc(3)
+        flush()
+        say("counted again")
+        """
+    )
+    worker.hear("counted")
+    between.chaos(seed=3)
+    worker.ask("remove")
+    between.settle()
+    between.pass_on()
+    found = site(redis, "observer").scrape()
+
+    assert {3} == set(found.values("hits_total").values()), between.counts()
+    assert 60 == len(found.values("hits_total"))

@@ -66,6 +66,7 @@ pub(crate) fn use_store(py: Python<'_>, url: &str) -> PyResult<()> {
         let (mode, former) = (GaugeMode::Auto, former.unwrap_or_default());
         *chosen = Some(Chosen { store: store.clone(), mode, is_named: true, former });
     }
+    at_the_end(py, &store);
     // Processes that this program says it is go on in the new store.
     end_identities(|_| true);
     py.detach(|| {
@@ -158,11 +159,22 @@ pub(crate) fn default_store(py: Python<'_>) -> (Store, GaugeMode) {
         let known = known.get_or_insert(chosen);
         ((known.store.clone(), known.mode), is_first)
     };
+    if is_first {
+        at_the_end(py, &answer.0);
+    }
     if let (Some(trouble), true) = (trouble, is_first) {
         // What a handler raises is not this metric's trouble.
         drop(log::emit(py, "error", &format!("{trouble}; counting in this process's memory"), None));
     }
     answer
+}
+
+/// Has the end of this process seen to, where a store is to hear of it.
+fn at_the_end(py: Python<'_>, store: &Store) {
+    if let Store::Ledger(_) = store {
+        // Where it cannot be, the exit is not a clean one: what was counted stays in the spool.
+        drop(py.import("tallymark._ending").and_then(|module| module.call_method0("on_sigterm")));
+    }
 }
 
 fn from_environment() -> Result<Chosen, (GaugeMode, String)> {

@@ -154,7 +154,7 @@ impl Journal {
             rows.collect::<Result<Vec<_>, _>>()
         };
         let found = read().map_err(|error| trouble(place, &error))?;
-        self.shards.clear();
+        self.shards.fill(Shard::default());
         for (shard, state) in found {
             self.make_shards(shard as usize + 1);
             self.shards[shard as usize] = state;
@@ -220,11 +220,13 @@ impl Journal {
     pub(crate) fn take_as_sent(&mut self, values: Vec<(u32, usize, Sent)>) -> Answer<()> {
         self.write(|transaction, version| {
             for (series, shard, sent) in &values {
+                // CAST: shards are numbered in 32 bits.
                 put_sent(transaction, *series, *shard as u32, version, sent)?;
             }
             Ok(())
         })?;
-        self.refresh()
+        self.sent.extend(values.into_iter().map(|(series, _, sent)| (series, sent)));
+        Ok(())
     }
 
     /// Forgets which gauges were sent.

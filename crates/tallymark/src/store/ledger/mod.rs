@@ -15,6 +15,8 @@
 
 mod batch;
 mod drain;
+#[cfg(test)]
+mod drain_tests;
 mod journal;
 pub(crate) mod open;
 mod sent;
