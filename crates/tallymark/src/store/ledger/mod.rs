@@ -16,6 +16,7 @@
 mod batch;
 #[cfg(test)]
 mod contract;
+mod sqlite;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
