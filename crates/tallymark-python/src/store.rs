@@ -296,6 +296,7 @@ pub(crate) fn declared_names() -> HashSet<String> {
 fn is_same(one: &Store, other: &Store) -> bool {
     match (one, other) {
         (Store::Memory, Store::Memory) => true,
+        (Store::Capped(one), Store::Capped(other)) => one == other,
         (Store::File(one), Store::File(other)) => Arc::ptr_eq(one, other),
         _ => false,
     }

@@ -3,12 +3,11 @@
 //! The numbers of a family are what its store holds, of all processes, and what this process has on its own heap: all
 //! of it in the memory store; in a shared one only what the store had no room for.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tallymark_model::{Body, FamilySnapshot};
 
-use crate::merge::{self, StoreFamily};
+use crate::merge::{self, Merged, StoreFamily};
 use crate::{AnyFamily, FileStore, Store};
 
 /// What [`gather`] found.
@@ -26,7 +25,7 @@ pub struct Gathered {
 /// `stores` are read even if no family counts into them, and what they hold beside the families is given too.
 /// `with_created` says whether series carry their time of creation.
 pub fn gather(families: &[Arc<AnyFamily>], stores: &[Store], with_created: bool) -> Gathered {
-    let mut readings: Vec<(Arc<FileStore>, HashMap<String, StoreFamily>)> = Vec::new();
+    let mut readings: Vec<(Arc<FileStore>, Merged)> = Vec::new();
     let mut gathered = Gathered::default();
     let mut unshared = 0;
     // All of them before any store is read: a series may move from the heap into its store on this occasion.
@@ -35,9 +34,9 @@ pub fn gather(families: &[Arc<AnyFamily>], stores: &[Store], with_created: bool)
         let shared = match family.store() {
             Store::File(store) => {
                 unshared += if let Body::Series(series) = &local.body { series.len() } else { 0 };
-                reading(&mut readings, &store).remove(family.definition().name())
+                reading(&mut readings, &store).families.remove(family.definition().name())
             }
-            Store::Memory => None,
+            Store::Memory | Store::Capped(_) => None,
         };
         gathered.declared.push(match shared {
             Some(mut shared) => {
@@ -49,10 +48,11 @@ pub fn gather(families: &[Arc<AnyFamily>], stores: &[Store], with_created: bool)
     }
     for store in stores {
         let Store::File(store) = store else { continue };
-        let mut rest: Vec<_> = reading(&mut readings, store).drain().map(|(_, family)| family).collect();
+        let merged = reading(&mut readings, store);
+        let mut rest: Vec<_> = merged.families.drain().map(|(_, family)| family).collect();
         rest.sort_by_key(|family| family.ordinal);
         gathered.undeclared.extend(rest.into_iter().map(StoreFamily::into_snapshot));
-        gathered.undeclared.extend(store.own_metrics(unshared));
+        gathered.undeclared.extend(store.own_metrics(unshared, merged));
     }
     if !with_created {
         for family in gathered.declared.iter_mut().chain(&mut gathered.undeclared) {
@@ -64,10 +64,7 @@ pub fn gather(families: &[Arc<AnyFamily>], stores: &[Store], with_created: bool)
     gathered
 }
 
-fn reading<'a>(
-    readings: &'a mut Vec<(Arc<FileStore>, HashMap<String, StoreFamily>)>,
-    store: &Arc<FileStore>,
-) -> &'a mut HashMap<String, StoreFamily> {
+fn reading<'a>(readings: &'a mut Vec<(Arc<FileStore>, Merged)>, store: &Arc<FileStore>) -> &'a mut Merged {
     let known = readings.iter().position(|(known, _)| Arc::ptr_eq(known, store));
     let index = known.unwrap_or_else(|| {
         readings.push((Arc::clone(store), store.read()));

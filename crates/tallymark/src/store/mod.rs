@@ -14,6 +14,7 @@ pub use file::FileStore;
 pub use tallymark_cells::file::Options;
 
 use crate::Error;
+use crate::limits::Limits;
 
 /// The variables that the official Python client reads, the current one first.
 const MULTIPROCESS: [&str; 2] = ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"];
@@ -24,6 +25,8 @@ pub enum Store {
     /// This process's heap.
     #[default]
     Memory,
+    /// This process's heap, with at most so many series in each family, beside one for all others.
+    Capped(u32),
     /// A file shared by every process of the host.
     File(Arc<FileStore>),
 }
@@ -32,6 +35,9 @@ impl Store {
     /// Opens the store at `url`: `memory:`, or `file:/path/metrics.tally` (`file:///path` too; a relative path is
     /// relative to the working directory). A file that is not there is made, with mode 0600; `?mode=0660` lets the
     /// group in, and `?network=allow` accepts a network file system that one host alone uses.
+    ///
+    /// Any store may be given `?max_series=1000`, the series that a family may have, beside one for all others, and
+    /// `?ttl=3600`, how many seconds a series is shown that no process uses.
     ///
     /// # Errors
     /// [`Error::Url`] if the URL says nothing known; [`Error::File`] if the file cannot be used.
@@ -76,16 +82,19 @@ impl Store {
 
     fn open_with(url: &str, create: bool) -> Result<Store, Error> {
         let refuse = |problem| Error::Url { url: without_password(url), problem };
-        match url.split_once(':') {
-            Some(("memory", "")) => Ok(Store::Memory),
+        let (address, query) = url.split_once('?').unwrap_or((url, ""));
+        let (limits, query) = Limits::take(query).map_err(refuse)?;
+        match address.split_once(':') {
+            // One process uses all of the series, so none is ever idle.
+            Some(("memory", "")) if query.is_empty() => Ok(limits.max_series.map_or(Store::Memory, Store::Capped)),
+            Some(("memory", "")) => Err(refuse("an unknown option (there are max_series=1000 and ttl=3600)")),
             Some(("file", path)) => {
-                let (path, query) = path.split_once('?').unwrap_or((path, ""));
                 let path = path.strip_prefix("//").unwrap_or(path);
                 if path.is_empty() {
                     return Err(refuse("no path"));
                 }
-                let options = Options { create, ..file_options(query).map_err(refuse)? };
-                Ok(Store::File(Arc::new(FileStore::open(path.as_ref(), options)?)))
+                let options = Options { create, ..file_options(&query).map_err(refuse)? };
+                Ok(Store::File(Arc::new(FileStore::open(path.as_ref(), options)?.limited(limits))))
             }
             Some(_) => Err(refuse("an unknown kind of store")),
             None => Err(refuse("not a store's URL")),
@@ -96,7 +105,17 @@ impl Store {
     pub fn url(&self) -> String {
         match self {
             Store::Memory => "memory:".to_owned(),
-            Store::File(store) => format!("file:{}", store.path().display()),
+            Store::Capped(most) => format!("memory:?max_series={most}"),
+            Store::File(store) => format!("file:{}{}", store.path().display(), store.limits().query()),
+        }
+    }
+
+    /// How many series a family may have, if that is bounded.
+    pub(crate) fn max_series(&self) -> Option<u32> {
+        match self {
+            Store::Memory => None,
+            Store::Capped(most) => Some(*most),
+            Store::File(store) => store.limits().max_series,
         }
     }
 
@@ -115,7 +134,7 @@ fn file_options(query: &str) -> Result<Options, &'static str> {
         match option.split_once('=') {
             Some(("mode", mode)) => options.mode = u32::from_str_radix(mode, 8).map_err(|_| "mode is not octal")?,
             Some(("network", "allow")) => options.allow_network = true,
-            _ => return Err("an unknown option (there are mode=0660 and network=allow)"),
+            _ => return Err("an unknown option (there are mode=0660, network=allow, max_series=1000 and ttl=3600)"),
         }
     }
     Ok(options)
