@@ -33,7 +33,7 @@ pub fn gather(families: &[Arc<AnyFamily>], stores: &[Store], with_created: bool)
     let locals: Vec<FamilySnapshot> = families.iter().map(|family| merge::local(family)).collect();
     for (family, local) in families.iter().zip(locals) {
         let store = family.store();
-        if let (false, Body::Series(series)) = (matches!(store, Store::Memory), &local.body) {
+        if let (false, Body::Series(series)) = (store.file().is_none(), &local.body) {
             unshared += series.len();
         }
         let shared = reading(&mut readings, &store).families.remove(family.definition().name());

@@ -24,6 +24,7 @@ mod error;
 mod family;
 mod gather;
 mod gauge;
+mod limits;
 mod merge;
 pub mod metric;
 mod record;

@@ -3,8 +3,8 @@
 //! The rules are the table "Semantics every store shares": counters, summaries and histograms add; gauges go by their
 //! mode; infos, states and exemplars are the newest.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tallymark_cells::Block;
@@ -12,12 +12,15 @@ use tallymark_cells::file::{self, Reading, SeriesTotal, Status, Total};
 use tallymark_model::{Body, Exemplar, Family, FamilySnapshot, Kind, Labels, Process, SeriesSnapshot, Value};
 
 use crate::gauge::{self, GaugeValue};
+use crate::limits::{self, Limits};
 use crate::series::Note;
 use crate::{AnyFamily, record};
 
 /// A definition in a store.
 pub(crate) struct Defined {
     pub(crate) family: Arc<Family>,
+    /// How many live processes count in it.
+    pub(crate) users: u32,
 }
 
 /// A series in a store, over all its processes.
@@ -28,6 +31,10 @@ pub(crate) struct HeldSeries {
     pub(crate) created: f64,
     pub(crate) value: StoredValue,
     pub(crate) notes: Vec<Note>,
+    /// Whether a process is known to have it now.
+    pub(crate) in_use: bool,
+    /// When a process last had it, if none is known to: nanoseconds since the Unix epoch, 0 where that is not known.
+    pub(crate) idle_since: u64,
 }
 
 /// The numbers of a series in a store.
@@ -36,6 +43,24 @@ pub(crate) enum StoredValue {
     Total(Total),
     /// A gauge, process by process.
     Gauge(Vec<GaugeValue>),
+}
+
+/// What a store holds.
+#[derive(Default)]
+pub(crate) struct Merged {
+    pub(crate) families: HashMap<String, StoreFamily>,
+    pub(crate) conflicts: Vec<Conflict>,
+    /// How many families have an overflow series.
+    pub(crate) overflowing: usize,
+}
+
+/// Series that are not shown, because most processes use their name for another type.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Conflict {
+    pub(crate) name: String,
+    pub(crate) shown: Kind,
+    pub(crate) hidden: Kind,
+    pub(crate) series: usize,
 }
 
 /// A family as a store holds it, over every definition of its name and type.
@@ -150,17 +175,20 @@ fn in_order(exemplars: impl Iterator<Item = (u16, Exemplar)>) -> Vec<(usize, Exe
 }
 
 /// What the file holds, by family name.
-pub(crate) fn by_name(known: &mut Known, file: &file::Store, reading: Reading) -> HashMap<String, StoreFamily> {
+pub(crate) fn by_name(known: &mut Known, file: &file::Store, reading: Reading, limits: Limits, now: u64) -> Merged {
     if !known.learn(file, reading.file) {
-        return HashMap::new();
+        return Merged::default();
     }
     let mut notes: HashMap<u32, Vec<Note>> = HashMap::new();
     for image in reading.images {
         let note = Note { part: image.part, stamp: image.stamp, bytes: image.bytes };
         notes.entry(image.series).or_default().push(note);
     }
-    let defined = known.families.iter().flatten().map(|family| Defined { family: Arc::clone(family) }).collect();
-    add_up(defined, reading.series.into_iter().filter_map(|total| held(known, &mut notes, total)))
+    let users = reading.users.iter().copied().chain(std::iter::repeat(0));
+    let defined = known.families.iter().zip(users);
+    let defined = defined.filter_map(|(family, users)| Some(Defined { family: Arc::clone(family.as_ref()?), users }));
+    let series = reading.series.into_iter().filter_map(|total| held(known, &mut notes, total));
+    add_up(defined.collect(), series, limits, now)
 }
 
 /// A series of the file, unless its record or its family's is damaged.
@@ -178,54 +206,173 @@ fn held(known: &Known, notes: &mut HashMap<u32, Vec<Note>>, total: SeriesTotal) 
         created: total.created,
         value,
         notes: notes.unwrap_or_default(),
+        in_use: total.in_use,
+        idle_since: total.folded,
     })
 }
 
-/// What a store holds, by family name: its definitions in the order in which they came into it, and its series. Families
-/// of one name and type are one: their series stand together, and different bucket layouts are merged on the bounds
-/// they share.
+/// What a store holds, by family name: its definitions in the order in which they came into it, and its series, as
+/// `limits` has them shown at the time `now`, in nanoseconds since the Unix epoch. Families of one name and type are one:
+/// their series stand together, and different bucket layouts are merged on the bounds they share. Of several types of one
+/// name the one is shown that most live processes use, else the one that was there first.
 pub(crate) fn add_up(
-    mut defined: Vec<Defined>,
-    series: impl IntoIterator<Item = HeldSeries>,
-) -> HashMap<String, StoreFamily> {
-    let mut places: HashMap<*const Family, usize, foldhash::fast::RandomState> =
-        defined.iter().enumerate().map(|(place, one)| (Arc::as_ptr(&one.family), place)).collect();
-    let mut by_definition: Vec<Vec<SeriesSnapshot>> = defined.iter().map(|_| Vec::new()).collect();
-    for one in series {
-        let place = *places.entry(Arc::as_ptr(&one.family)).or_insert_with(|| {
-            defined.push(Defined { family: Arc::clone(&one.family) });
-            by_definition.push(Vec::new());
-            by_definition.len() - 1
-        });
-        show(one, &mut by_definition[place]);
+    defined: Vec<Defined>,
+    series: impl Iterator<Item = HeldSeries>,
+    limits: Limits,
+    now: u64,
+) -> Merged {
+    let mut definitions = Definitions::new(defined);
+    let mut values: Vec<Vec<SeriesSnapshot>> = Vec::new();
+    let mut overflowing = HashSet::new();
+    let series = series.map(|one| (definitions.number(&one.family), one));
+    let series: Box<dyn Iterator<Item = (usize, HeldSeries)>> = match limits.max_series {
+        Some(most) => Box::new(limits::fold(series.collect(), most).into_iter()),
+        None => Box::new(series),
+    };
+    for (number, one) in series {
+        if limits.hides(now, one.in_use, one.idle_since) {
+            continue;
+        }
+        if limits.max_series.is_some() && !one.labels.values().is_empty() && limits::is_overflow(one.labels.values()) {
+            overflowing.insert(number);
+        }
+        if values.len() <= number {
+            values.resize_with(number + 1, Vec::new);
+        }
+        show(one, &mut values[number]);
     }
-    let mut families = families(&defined);
-    for (definition, series) in defined.iter().zip(by_definition) {
-        if let Some(family) = families.get_mut(definition.family.name()) {
-            family.take(&definition.family, series);
+    let defined = definitions.defined;
+    let mut merged = Merged { families: families(&defined), conflicts: Vec::new(), overflowing: overflowing.len() };
+    for (definition, series) in defined.iter().zip(values) {
+        merged.take(&definition.family, series);
+    }
+    merged
+}
+
+/// The definitions of a store, by number.
+struct Definitions {
+    defined: Vec<Defined>,
+    /// Numbers by address. What the address is of is kept, so that nothing else gets it.
+    numbers: HashMap<*const Family, (Arc<Family>, usize), foldhash::fast::RandomState>,
+}
+
+impl Definitions {
+    fn new(defined: Vec<Defined>) -> Definitions {
+        let known = defined.iter().enumerate();
+        let numbers = known.map(|(number, one)| (Arc::as_ptr(&one.family), (Arc::clone(&one.family), number)));
+        Definitions { numbers: numbers.collect(), defined }
+    }
+
+    /// The number of a definition, which gets one if it is new.
+    fn number(&mut self, family: &Arc<Family>) -> usize {
+        let Definitions { defined, numbers } = self;
+        let (_, number) = numbers.entry(Arc::as_ptr(family)).or_insert_with(|| {
+            let known = defined.iter().position(|known| known.family == *family);
+            let number = known.unwrap_or_else(|| {
+                defined.push(Defined { family: Arc::clone(family), users: 0 });
+                defined.len() - 1
+            });
+            (Arc::clone(family), number)
+        });
+        *number
+    }
+}
+
+/// The families by name, each of the type that is shown, still without series.
+fn families(defined: &[Defined]) -> HashMap<String, StoreFamily> {
+    let mut families: HashMap<String, StoreFamily> = HashMap::new();
+    let kinds = kinds(defined);
+    for (ordinal, definition) in defined.iter().enumerate() {
+        let name = definition.family.name();
+        // CAST: stores number families in 32 bits.
+        let family = families.entry(name.to_owned()).or_insert_with(|| StoreFamily::new(ordinal as u32));
+        if kinds.get(name) == Some(&definition.family.kind()) {
+            family.admit(&definition.family);
         }
     }
     families
 }
 
-/// The families by name, still without series.
-fn families(defined: &[Defined]) -> HashMap<String, StoreFamily> {
-    let mut families: HashMap<String, StoreFamily> = HashMap::new();
-    for (ordinal, definition) in defined.iter().enumerate() {
-        let family = families.entry(definition.family.name().to_owned()).or_insert_with(|| StoreFamily {
-            // CAST: stores number families in 32 bits.
-            ordinal: ordinal as u32,
-            variants: Vec::new(),
-            has_twins: false,
-        });
-        family.admit(&definition.family);
+/// The type of each name that most live processes use; of equals, the first in the store.
+fn kinds(defined: &[Defined]) -> HashMap<&str, Kind> {
+    let mut users: HashMap<&str, Vec<(Kind, u64)>> = HashMap::new();
+    for Defined { family, users: more } in defined {
+        let kinds = users.entry(family.name()).or_default();
+        match kinds.iter_mut().find(|(kind, _)| *kind == family.kind()) {
+            Some((_, users)) => *users += u64::from(*more),
+            None => kinds.push((family.kind(), u64::from(*more))),
+        }
     }
-    families
+    let most = |kinds: Vec<(Kind, u64)>| kinds.into_iter().rev().max_by_key(|(_, users)| *users);
+    users.into_iter().filter_map(|(name, kinds)| Some((name, most(kinds)?.0))).collect()
+}
+
+impl Merged {
+    /// Gives a family its series, or counts them where their type is not shown.
+    fn take(&mut self, definition: &Arc<Family>, series: Vec<SeriesSnapshot>) {
+        let Some(family) = self.families.get_mut(definition.name()) else { return };
+        let shown = family.kind();
+        if shown == Some(definition.kind()) {
+            return family.take(definition, series);
+        }
+        let Some(shown) = shown.filter(|_| !series.is_empty()) else { return };
+        let (name, hidden) = (definition.name(), definition.kind());
+        match self.conflicts.iter_mut().find(|known| known.name == name && known.hidden == hidden) {
+            Some(known) => known.series += series.len(),
+            None => self.conflicts.push(Conflict { name: name.to_owned(), shown, hidden, series: series.len() }),
+        }
+    }
+}
+
+impl Conflict {
+    /// What is logged of it.
+    fn notice(&self) -> String {
+        let Conflict { name, shown, hidden, .. } = self;
+        format!(
+            "{name} is a {hidden} and a {shown}, which most live processes use; what the {hidden} counts is not shown: \
+             give one of them another name"
+        )
+    }
+
+    /// What is to be logged, because it was not so `before`, which becomes what is now.
+    pub(crate) fn news(merged: &Merged, before: &mut Vec<Conflict>) -> Vec<String> {
+        let before = std::mem::replace(before, merged.conflicts.clone());
+        let is_news = |now: &&Conflict| {
+            !before.iter().any(|known| (&known.name, known.shown, known.hidden) == (&now.name, now.shown, now.hidden))
+        };
+        merged.conflicts.iter().filter(is_news).map(Conflict::notice).collect()
+    }
+}
+
+impl HeldSeries {
+    /// Adds another series of the same definition.
+    pub(crate) fn add(&mut self, more: HeldSeries) {
+        self.created = self.created.min(more.created);
+        self.in_use |= more.in_use;
+        let is_known = self.idle_since != 0 && more.idle_since != 0;
+        self.idle_since = if is_known { self.idle_since.max(more.idle_since) } else { 0 };
+        for note in more.notes {
+            match self.notes.iter_mut().find(|known| known.part == note.part) {
+                Some(known) if known.stamp >= note.stamp => {}
+                Some(known) => *known = note,
+                None => self.notes.push(note),
+            }
+        }
+        match (&mut self.value, more.value) {
+            (StoredValue::Total(total), StoredValue::Total(more)) => total.merge(more),
+            (StoredValue::Gauge(values), StoredValue::Gauge(more)) => {
+                values.extend(more);
+                // Of two values of one process the newer one is shown where one is.
+                values.sort_by_key(|value| std::cmp::Reverse(value.stamp));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The values that a series shows: one, or one for each process.
 fn show(series: HeldSeries, values: &mut Vec<SeriesSnapshot>) {
-    let HeldSeries { family, labels, created, value, notes } = series;
+    let HeldSeries { family, labels, created, value, notes, .. } = series;
     match value {
         StoredValue::Gauge(gauge) if family.kind() == Kind::Gauge => {
             gauge::merged(family.mode(), gauge, |process, value| {
@@ -242,6 +389,15 @@ fn show(series: HeldSeries, values: &mut Vec<SeriesSnapshot>) {
 }
 
 impl StoreFamily {
+    fn new(ordinal: u32) -> StoreFamily {
+        StoreFamily { ordinal, variants: Vec::new(), has_twins: false }
+    }
+
+    /// The type of its series.
+    fn kind(&self) -> Option<Kind> {
+        self.variants.first().map(|(family, _)| family.kind())
+    }
+
     /// Makes room for series of `definition`, unless it is of another type than the first definition of the name.
     fn admit(&mut self, definition: &Arc<Family>) {
         let Some((first, _)) = self.variants.first() else {
@@ -449,7 +605,7 @@ pub(crate) fn unshared_series(count: usize) -> FamilySnapshot {
 }
 
 /// A file store's metrics about itself.
-pub(crate) fn own_metrics(status: &Status) -> Vec<FamilySnapshot> {
+pub(crate) fn file_metrics(status: &Status) -> Vec<FamilySnapshot> {
     vec![
         gauge(
             "tallymark_live_processes",
@@ -463,6 +619,22 @@ pub(crate) fn own_metrics(status: &Status) -> Vec<FamilySnapshot> {
             "tallymark_file_replacements",
             "Times this process found the file deleted or replaced, and made it anew.",
             status.replaced as f64,
+        ),
+    ]
+}
+
+/// Any shared store's metrics about what it shows.
+pub(crate) fn merged_metrics(merged: &Merged) -> Vec<FamilySnapshot> {
+    vec![
+        gauge(
+            "tallymark_conflicting_series",
+            "Series that are not shown because most live processes use their name for another type.",
+            merged.conflicts.iter().map(|conflict| conflict.series as f64).sum(),
+        ),
+        gauge(
+            "tallymark_overflowing_families",
+            "Families whose label sets beyond max_series are counted in an overflow series.",
+            merged.overflowing as f64,
         ),
     ]
 }
@@ -482,7 +654,7 @@ mod tests {
     fn a_heap_with_other_buckets_than_the_store_narrows_both() {
         let (stored, in_store) = histogram(&[0.5, 1.0, 2.0], &[1, 1, 1, 1]);
         let (local, on_heap) = histogram(&[1.0, 4.0], &[2, 1, 1]);
-        let mut family = StoreFamily { ordinal: 0, variants: Vec::new(), has_twins: false };
+        let mut family = StoreFamily::new(0);
         family.admit(&stored);
         family.take(&stored, vec![in_store]);
         family.add_local(FamilySnapshot { family: local, body: Body::Series(vec![on_heap]) });

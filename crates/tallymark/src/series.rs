@@ -7,10 +7,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tallymark_cells::file::Refusal;
 use tallymark_cells::{Attachment, Block, HeapBlock, fork};
 use tallymark_model::Labels;
 
 use crate::family::Shared;
+use crate::limits;
 use crate::store::{FileStore, Store};
 
 /// One set of label values in a family.
@@ -29,6 +31,15 @@ pub(crate) struct Note {
     pub(crate) part: u16,
     pub(crate) stamp: u64,
     pub(crate) bytes: Vec<u8>,
+}
+
+/// What came of giving a series its block.
+#[derive(Default)]
+pub(crate) struct Attached {
+    /// What is to be logged once the fork gate is not held.
+    pub(crate) notice: Option<String>,
+    /// Whether the block is that of the family's overflow series.
+    pub(crate) overflows: bool,
 }
 
 impl Series {
@@ -73,7 +84,7 @@ impl Series {
     pub(crate) fn reattach(&self) -> Block<'_> {
         let notice = {
             let _gate = fork::gate();
-            if let Some(block) = self.cells.current() { return block } else { self.attach_gated() }
+            if let Some(block) = self.cells.current() { return block } else { self.attach_gated().notice }
         };
         self.shared.store().start();
         if let Some(notice) = notice {
@@ -82,30 +93,37 @@ impl Series {
         self.cells.block().expect("attached just now")
     }
 
-    /// The fork gate must be held. Gives back what is to be logged once it is not.
-    pub(crate) fn attach_gated(&self) -> Option<String> {
+    /// Where the store has as many series of the family as it may have, the block is the overflow series'. The fork gate
+    /// must be held.
+    pub(crate) fn attach_gated(&self) -> Attached {
         let store = self.shared.store();
         let was_on_heap = self.cells.is_on_heap();
         if was_on_heap && self.cells.is_stale() {
             self.mend_after_fork(&store);
         }
-        let mut notice = None;
+        let mut attached = Attached::default();
         if let (Some(store), false) = (store.file(), self.is_removed()) {
-            match store.attach(&self.cells, &self.shared, &self.labels, self.created()) {
+            let mut result = store.attach(&self.cells, &self.shared, &self.labels, self.created());
+            if let (Err(Refusal::TooMany), Some(overflow)) = (&result, limits::overflow(self.definition())) {
+                attached = Attached { notice: self.shared.overflow_notice(), overflows: true };
+                result = store.attach(&self.cells, &self.shared, &overflow, self.created());
+            }
+            match result {
                 Ok(created) => {
                     self.created.store(created.to_bits(), Ordering::Relaxed);
                     if was_on_heap {
                         self.move_into(store);
                     }
-                    return None;
+                    return attached;
                 }
-                Err(refusal) => notice = refusal,
+                Err(Refusal::NoRoom(news)) => attached.notice = news.or(attached.notice),
+                Err(Refusal::TooMany) => {}
             }
         }
         if !was_on_heap {
             self.cells.point_at_heap(Arc::new(HeapBlock::new(self.shared.shape())));
         }
-        notice
+        attached
     }
 
     /// After a fork, a block on the heap is a copy of the parent's, perhaps with an observation half made. What it
@@ -191,7 +209,7 @@ impl Series {
         self.created.store(created.to_bits(), Ordering::Relaxed);
         self.lock_notes().clear();
         self.cells.heap_blocks().iter().for_each(|heap| heap.reset());
-        if self.shared.store().file().is_some() { self.attach_gated() } else { None }
+        if self.shared.store().file().is_some() { self.attach_gated().notice } else { None }
     }
 
     /// Whether it was removed from its family in this process: its updates go nowhere then.

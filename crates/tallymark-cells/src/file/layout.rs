@@ -34,6 +34,8 @@ pub(crate) mod header {
     pub(crate) const DRAINED: usize = 40;
     /// When somebody last tried to, likewise.
     pub(crate) const TRIED: usize = 41;
+    /// How often a series was removed, or came back.
+    pub(crate) const TURNS: usize = 48;
 }
 
 /// What a record is.

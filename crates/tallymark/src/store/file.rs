@@ -11,10 +11,11 @@ use tallymark_cells::{Attachment, file};
 use tallymark_model::{Family, Labels};
 
 use crate::family::Shared;
-use crate::merge;
+use crate::limits::{self, Limits};
+use crate::merge::{self, Conflict};
 use crate::series::Note;
 use crate::store::StoreReading;
-use crate::{Error, record};
+use crate::{Error, clock, record};
 
 /// The family of the marks by which a spool remembers removals: no definition's key starts like this.
 #[cfg(feature = "sqlite")]
@@ -23,16 +24,24 @@ const REMOVALS: &[u8] = b"\xffremovals";
 /// A file of words, shared by every process of the host that opens it.
 pub struct FileStore {
     file: file::Store,
-    known: Gated<(u32, Arc<Mutex<merge::Known>>)>,
+    known: Gated<(u32, Arc<Mutex<Known>>)>,
+    limits: Limits,
     /// Whether it is drained into another store, which is to hear of removals.
     is_spool: bool,
+}
+
+/// What a process remembers from scrape to scrape.
+#[derive(Default)]
+struct Known {
+    descriptors: merge::Known,
+    conflicts: Vec<Conflict>,
 }
 
 /// What a file holds, series by series.
 #[cfg(feature = "sqlite")]
 pub(crate) struct Totals {
     pub(crate) reading: file::Reading,
-    known: Arc<Mutex<merge::Known>>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl FileStore {
@@ -44,7 +53,17 @@ impl FileStore {
     /// # Errors
     /// [`Error::File`], naming the path, what was found and what to do; the file is left untouched then.
     pub fn open(path: &Path, options: file::Options) -> Result<FileStore, Error> {
-        Ok(FileStore { file: file::Store::open(path, options)?, known: Gated::default(), is_spool: false })
+        let file = file::Store::open(path, options)?;
+        Ok(FileStore { file, known: Gated::default(), limits: Limits::default(), is_spool: false })
+    }
+
+    /// The same file, within these limits.
+    pub(crate) fn limited(self, limits: Limits) -> FileStore {
+        FileStore { limits, ..self }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Where the file is.
@@ -58,7 +77,8 @@ impl FileStore {
     /// # Errors
     /// [`Error::File`], as [`open`](Self::open).
     pub fn as_process(&self, process: Option<u32>) -> Result<FileStore, Error> {
-        Ok(FileStore { file: self.file.as_process(process)?, known: Gated::default(), is_spool: self.is_spool })
+        let FileStore { limits, is_spool, .. } = *self;
+        Ok(FileStore { file: self.file.as_process(process)?, known: Gated::default(), limits, is_spool })
     }
 
     /// See [`Store::leave`](crate::Store::leave).
@@ -68,18 +88,22 @@ impl FileStore {
     }
 
     /// Points `cells` at a block of the file, and gives the time the series was created there. The fork gate must be
-    /// held. `Err` where the file has no room, with what is to be logged, if that is news.
+    /// held. `Err` where the family has too many series, or the file has no room.
     pub(crate) fn attach(
         &self,
         cells: &Attachment,
         shared: &Shared,
         labels: &Labels,
         created: f64,
-    ) -> Result<f64, Option<String>> {
+    ) -> Result<f64, file::Refusal> {
         let definition = &shared.definition;
+        let most = self.limits.max_series.filter(|_| !limits::is_overflow(labels.values()));
+        let overflow =
+            most.and_then(|_| limits::overflow(definition)).map(|labels| record::encode_values(labels.values()));
         let family = file::FamilyBytes {
             key: &record::encode_family_key(definition),
             details: &record::encode_family_details(definition),
+            most: most.zip(overflow.as_deref()).map(|(series, beside)| file::Most { series, beside }),
         };
         self.file.attach(cells, family, &record::encode_values(labels.values()), shared.shape(), created)
     }
@@ -105,13 +129,22 @@ impl FileStore {
     /// What the file holds. Folds the shards of ended processes first.
     pub(crate) fn read(&self) -> StoreReading {
         let known = self.known();
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        let reading = self.file.read();
-        let families = merge::by_name(&mut known, &self.file, reading);
-        StoreReading { families, own: merge::own_metrics(&self.file.status()) }
+        let (merged, news) = {
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let reading = self.file.read();
+            let now = clock::unix_nanoseconds();
+            let merged = merge::by_name(&mut known.descriptors, &self.file, reading, self.limits, now);
+            let news = Conflict::news(&merged, &mut known.conflicts);
+            (merged, news)
+        };
+        for notice in news {
+            log::warn!("{}: {notice}", self.path().display());
+        }
+        let own = [merge::file_metrics(&self.file.status()), merge::merged_metrics(&merged)].concat();
+        StoreReading { families: merged.families, own }
     }
 
-    fn known(&self) -> Arc<Mutex<merge::Known>> {
+    fn known(&self) -> Arc<Mutex<Known>> {
         // A child starts with an empty table: a thread of its parent may have been filling the old one.
         let mut known = self.known.lock();
         if known.0 != fork::generation() {
@@ -168,7 +201,7 @@ impl FileStore {
             let totals = Totals { reading: self.file.read(), known: self.known() };
             let is_learnt = {
                 let mut known = totals.known.lock().unwrap_or_else(PoisonError::into_inner);
-                known.learn(&self.file, totals.reading.file)
+                known.descriptors.learn(&self.file, totals.reading.file)
             };
             if is_learnt && self.file.marks(REMOVALS) == removals {
                 return (removals, totals);
@@ -182,13 +215,15 @@ impl FileStore {
 impl Totals {
     /// Definition and label values of a series.
     pub(crate) fn series(&self, number: u32) -> Option<(Arc<Family>, Arc<Labels>)> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).series(number)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).descriptors.series(number)
     }
 
     /// How many live processes count in which family, by its id.
     pub(crate) fn users(&self) -> Vec<(u64, u32)> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let families = (0..).zip(&self.reading.users).filter(|(_, users)| **users > 0);
-        families.filter_map(|(number, users)| Some((record::family_id(&*known.family(number)?), *users))).collect()
+        families
+            .filter_map(|(number, users)| Some((record::family_id(&*known.descriptors.family(number)?), *users)))
+            .collect()
     }
 }

@@ -21,6 +21,7 @@ pub use tallymark_cells::file::Options;
 use tallymark_model::FamilySnapshot;
 
 use crate::Error;
+use crate::limits::Limits;
 use crate::merge::StoreFamily;
 use url::{Address, without_password};
 
@@ -42,6 +43,8 @@ pub enum Store {
     /// This process's heap.
     #[default]
     Memory,
+    /// This process's heap, with at most so many series in each family, beside one for all others.
+    Capped(u32),
     /// A file shared by every process of the host.
     File(Arc<FileStore>),
     /// A store of many hosts, behind a spool of this one.
@@ -53,6 +56,9 @@ impl Store {
     /// Opens the store at `url`: `memory:`, or `file:/path/metrics.tally` (`file:///path` too; a relative path is
     /// relative to the working directory). A file that is not there is made, with mode 0600; `?mode=0660` lets the
     /// group in, and `?network=allow` accepts a network file system that one host alone uses.
+    ///
+    /// Any store may be given `?max_series=1000`, the series that a family may have, beside one for all others, and
+    /// `?ttl=3600`, how many seconds a series is shown that no process uses.
     ///
     /// # Errors
     /// [`Error::Url`] if the URL says nothing known; [`Error::File`] if the file cannot be used.
@@ -97,16 +103,22 @@ impl Store {
 
     fn open_with(url: &str, create: bool) -> Result<Store, Error> {
         let refuse = |problem: String| Error::Url { url: without_password(url), problem };
-        let address = Address::parse(url).ok_or_else(|| refuse("not a store's URL".to_owned()))?;
+        let mut address = Address::parse(url).ok_or_else(|| refuse("not a store's URL".to_owned()))?;
+        let limits = Limits::take(&mut address.options).map_err(refuse)?;
         match address.kind {
-            "memory" if address.rest.is_empty() => Ok(Store::Memory),
+            // One process uses all of the series, so none is ever idle.
+            "memory" if address.rest.is_empty() => {
+                no_others(&address).map_err(refuse)?;
+                Ok(limits.max_series.map_or(Store::Memory, Store::Capped))
+            }
             "file" => {
-                let options = Options { create, ..file_options(&address.options).map_err(refuse)? };
+                let options = Options { create, ..file_options(&mut address.options).map_err(refuse)? };
+                no_others(&address).map_err(refuse)?;
                 let path = address.path().map_err(refuse)?;
-                Ok(Store::File(Arc::new(FileStore::open(path, options)?)))
+                Ok(Store::File(Arc::new(FileStore::open(path, options)?.limited(limits))))
             }
             #[cfg(feature = "sqlite")]
-            "sqlite" => ledger::open::sqlite(address, create, refuse),
+            "sqlite" => ledger::open::sqlite(address, limits, create, refuse),
             _ => Err(refuse("an unknown kind of store".to_owned())),
         }
     }
@@ -114,7 +126,7 @@ impl Store {
     /// The file that this process counts into: the store's own, or the spool in front of it. None in memory.
     pub(crate) fn file(&self) -> Option<&Arc<FileStore>> {
         match self {
-            Store::Memory => None,
+            Store::Memory | Store::Capped(_) => None,
             Store::File(file) => Some(file),
             #[cfg(feature = "sqlite")]
             Store::Ledger(store) => Some(store.spool()),
@@ -125,6 +137,7 @@ impl Store {
     pub fn is(&self, other: &Store) -> bool {
         match (self, other) {
             (Store::Memory, Store::Memory) => true,
+            (Store::Capped(one), Store::Capped(other)) => one == other,
             (Store::File(one), Store::File(other)) => Arc::ptr_eq(one, other),
             #[cfg(feature = "sqlite")]
             (Store::Ledger(one), Store::Ledger(other)) => Arc::ptr_eq(one, other),
@@ -135,7 +148,7 @@ impl Store {
     /// What all processes have counted in it; nothing in memory, where each series has its own.
     pub(crate) fn read(&self) -> StoreReading {
         match self {
-            Store::Memory => StoreReading::default(),
+            Store::Memory | Store::Capped(_) => StoreReading::default(),
             Store::File(file) => file.read(),
             #[cfg(feature = "sqlite")]
             Store::Ledger(store) => store.read_families(),
@@ -169,9 +182,18 @@ impl Store {
     pub fn url(&self) -> String {
         match self {
             Store::Memory => "memory:".to_owned(),
-            Store::File(store) => format!("file:{}", store.path().display()),
+            Store::Capped(most) => format!("memory:?max_series={most}"),
+            Store::File(store) => format!("file:{}{}", store.path().display(), store.limits().query()),
             #[cfg(feature = "sqlite")]
             Store::Ledger(store) => store.url().to_owned(),
+        }
+    }
+
+    /// How many series a family may have, if that is bounded.
+    pub(crate) fn max_series(&self) -> Option<u32> {
+        match self {
+            Store::Capped(most) => Some(*most),
+            store => store.file().and_then(|file| file.limits().max_series),
         }
     }
 
@@ -194,16 +216,24 @@ impl Store {
     }
 }
 
-fn file_options(asked: &[(String, String)]) -> Result<Options, String> {
+/// Takes the options of a file out of a URL's.
+fn file_options(asked: &mut Vec<(String, String)>) -> Result<Options, String> {
     let mut options = Options::default();
-    for (name, value) in asked {
-        match (&**name, &**value) {
+    for (name, value) in asked.extract_if(.., |(name, _)| name == "mode" || name == "network") {
+        match (&*name, &*value) {
             ("mode", mode) => {
                 options.mode = u32::from_str_radix(mode, 8).map_err(|_| "mode is not octal".to_owned())?
             }
-            ("network", "allow") => options.allow_network = true,
-            _ => return Err(format!("{name}={value}: an unknown option (there are mode=0660 and network=allow)")),
+            (_, "allow") => options.allow_network = true,
+            _ => return Err(format!("{name}={value}: there is network=allow")),
         }
     }
     Ok(options)
+}
+
+/// Refuses what nobody has taken out of a URL's options.
+fn no_others(address: &Address<'_>) -> Result<(), String> {
+    address.options.first().map_or(Ok(()), |(name, value)| {
+        Err(format!("{name}={value}: an unknown option of {}: (docs/stores.md lists them)", address.kind))
+    })
 }

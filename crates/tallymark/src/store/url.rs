@@ -5,6 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(feature = "sqlite")]
+use crate::limits::Limits;
+
 /// A URL, taken apart.
 pub(crate) struct Address<'a> {
     /// `memory`, `file`, `sqlite`, `redis`, …
@@ -47,8 +50,7 @@ pub(crate) struct Settings {
     pub(crate) lease: Duration,
     /// Whether there is no thread that drains.
     pub(crate) sync: bool,
-    /// How long idle series are shown.
-    pub(crate) ttl: Option<Duration>,
+    pub(crate) limits: Limits,
 }
 
 /// The options of a store of many hosts that all kinds share, and the rest of them.

@@ -6,25 +6,32 @@ use std::sync::Arc;
 use super::sqlite::Sqlite;
 use super::store::LedgerStore;
 use super::{Ledger, spool};
+use crate::limits::Limits;
 use crate::store::Store;
 use crate::store::url::{Address, Settings, SharedOptions};
 use crate::{Error, store};
 
 /// `sqlite:/path/metrics.db`.
-pub(crate) fn sqlite(address: Address<'_>, create: bool, refuse: impl Fn(String) -> Error) -> Result<Store, Error> {
+pub(crate) fn sqlite(
+    address: Address<'_>,
+    limits: Limits,
+    create: bool,
+    refuse: impl Fn(String) -> Error,
+) -> Result<Store, Error> {
     let path = std::path::absolute(address.path().map_err(&refuse)?).map_err(|error| refuse(error.to_string()))?;
     if !create && !path.exists() {
         return Err(refuse("no such file".to_owned()));
     }
     let url = format!("sqlite:{}", path.display());
     let (beside, database) = (path.clone(), path);
-    open(address, create, url, Some(&beside), refuse, move |settings| {
+    open(address, limits, create, url, Some(&beside), refuse, move |settings| {
         Box::new(Sqlite::new(database.clone(), settings.timeout))
     })
 }
 
 fn open(
     address: Address<'_>,
+    limits: Limits,
     create: bool,
     url: String,
     beside: Option<&Path>,
@@ -46,7 +53,7 @@ fn open(
         timeout: shared.timeout,
         lease: shared.lease,
         sync: shared.sync,
-        ttl: None,
+        limits,
     };
-    Ok(store::Store::Ledger(Arc::new(LedgerStore::new(spool, settings, connect))))
+    Ok(store::Store::Ledger(Arc::new(LedgerStore::new(spool.limited(limits), settings, connect))))
 }

@@ -6,7 +6,7 @@
 //!
 //! A forked child starts without its parent's thread, connection and journal, and makes its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
@@ -18,10 +18,10 @@ use tallymark_model::{FamilySnapshot, Kind, Value};
 use super::drain::Drain;
 use super::journal::Record;
 use super::{Ledger, Reason, Stored, StoredSeries, Trouble};
-use crate::merge::{self, HeldSeries, about, counter, gauge};
+use crate::merge::{self, Conflict, Defined, HeldSeries, Merged, about, counter, gauge};
 use crate::store::StoreReading;
 use crate::store::url::Settings;
-use crate::{Error, FileStore, clock};
+use crate::{Error, FileStore, clock, record};
 
 /// The longest pause between two tries of a store that cannot be reached.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -53,6 +53,8 @@ struct State {
     /// Failures in a row, and when it may be tried again.
     failures: u32,
     trouble: Option<Reason>,
+    /// Types that were not shown at the last scrape.
+    conflicts: Vec<Conflict>,
 }
 
 impl LedgerStore {
@@ -128,10 +130,31 @@ impl LedgerStore {
     pub(crate) fn read_families(&self) -> StoreReading {
         let read = self.read();
         let mut own = self.own_metrics(read.as_ref().ok());
-        let families = read
-            .map_or_else(|_| HashMap::new(), |stored| merge::add_up(Vec::new(), stored.series.into_iter().map(held)));
-        own.append(&mut merge::own_metrics(&self.spool.status()));
-        StoreReading { families, own }
+        let merged = read.map_or_else(|_| Merged::default(), |stored| self.merge(stored));
+        own.append(&mut merge::merged_metrics(&merged));
+        own.append(&mut merge::file_metrics(&self.spool.status()));
+        StoreReading { families: merged.families, own }
+    }
+
+    fn merge(&self, stored: Stored) -> Merged {
+        let limits = self.settings.limits;
+        let mut users: HashMap<u64, u32> = HashMap::new();
+        stored.users.iter().for_each(|(family, more)| *users.entry(*family).or_default() += more);
+        let mut defined: Vec<Defined> = Vec::new();
+        let mut seen = HashSet::new();
+        for StoredSeries { family, .. } in &stored.series {
+            // Each shard has definitions of its own; equal ones are one.
+            if seen.insert(Arc::as_ptr(family)) && !defined.iter().any(|known| known.family == *family) {
+                let users = users.get(&record::family_id(family)).copied().unwrap_or(0);
+                defined.push(Defined { family: Arc::clone(family), users });
+            }
+        }
+        let merged = merge::add_up(defined, stored.series.into_iter().map(held), limits, stored.now);
+        let active = self.active();
+        for notice in Conflict::news(&merged, &mut lock(&active.state).conflicts) {
+            log::warn!("{}: {notice}", self.settings.url);
+        }
+        merged
     }
 
     /// The store's metrics about itself; those of the spool are a file store's.
@@ -251,7 +274,7 @@ impl LedgerStore {
             });
             let ledger = (self.connect)(&self.settings);
             let drain = Drain::new(ledger, journal, self.settings.instance.clone(), self.settings.lease);
-            let drain = Mutex::new(drain.expiring(self.settings.ttl));
+            let drain = Mutex::new(drain.expiring(self.settings.limits.ttl));
             let made = Active { drain, state: Mutex::default(), alarm: Condvar::new() };
             *active = (fork::generation(), Some(Arc::new(made)));
         }
@@ -312,8 +335,9 @@ impl Drop for LedgerStore {
 }
 
 fn held(series: StoredSeries) -> HeldSeries {
-    let StoredSeries { family, labels, created, value, notes, .. } = series;
-    HeldSeries { family, labels, created, value, notes }
+    let StoredSeries { family, labels, created, used, value, notes } = series;
+    // Hosts that use a series mention it in time.
+    HeldSeries { family, labels, created, value, notes, in_use: false, idle_since: used }
 }
 
 /// What the thread does.
