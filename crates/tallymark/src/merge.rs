@@ -629,7 +629,7 @@ pub(crate) fn merged_metrics(merged: &Merged) -> Vec<FamilySnapshot> {
         gauge(
             "tallymark_conflicting_series",
             "Series that are not shown because most live processes use their name for another type.",
-            merged.conflicts.iter().map(|conflict| conflict.series as f64).sum(),
+            merged.conflicts.iter().map(|conflict| conflict.series).sum::<usize>() as f64,
         ),
         gauge(
             "tallymark_overflowing_families",

@@ -119,6 +119,10 @@ impl Store {
             }
             #[cfg(feature = "sqlite")]
             "sqlite" => ledger::open::sqlite(address, limits, create, refuse),
+            #[cfg(feature = "redis")]
+            "redis" | "rediss" | "unix" | "redis+cluster" | "rediss+cluster" => {
+                ledger::open::redis(address, limits, create, refuse)
+            }
             _ => Err(refuse("an unknown kind of store".to_owned())),
         }
     }

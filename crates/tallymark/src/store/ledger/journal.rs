@@ -8,6 +8,8 @@
 //! about a spool that is not there any more is forgotten.
 
 use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -375,7 +377,11 @@ impl Journal {
 
 fn open(place: Option<&Path>) -> rusqlite::Result<Connection> {
     let database = match place {
-        Some(place) => Connection::open(place)?,
+        Some(place) => {
+            // Made here for its mode, which SQLite gives the files beside it, too. If it cannot be, SQLite says why.
+            let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(place);
+            Connection::open(place)?
+        }
         None => Connection::open_in_memory()?,
     };
     database.busy_timeout(Duration::from_secs(2))?;

@@ -21,6 +21,8 @@ mod drain;
 mod drain_tests;
 mod journal;
 pub(crate) mod open;
+#[cfg(feature = "redis")]
+mod redis;
 mod sent;
 mod spool;
 mod sqlite;

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(feature = "redis")]
+use super::redis::{Redis, Target};
 use super::sqlite::Sqlite;
 use super::store::LedgerStore;
 use super::{Ledger, spool};
@@ -26,6 +28,31 @@ pub(crate) fn sqlite(
     let (beside, database) = (path.clone(), path);
     open(address, limits, create, url, Some(&beside), refuse, move |settings| {
         Box::new(Sqlite::new(database.clone(), settings.timeout))
+    })
+}
+
+/// `redis://host:6379/0?prefix=app`, and what else `redis/target.rs` knows.
+#[cfg(feature = "redis")]
+pub(crate) fn redis(
+    mut address: Address<'_>,
+    limits: Limits,
+    create: bool,
+    refuse: impl Fn(String) -> Error,
+) -> Result<Store, Error> {
+    let (mut prefix, mut shards, mut ca) = ("tallymark".to_owned(), None, None);
+    let ours = |(name, _): &mut (String, String)| matches!(&**name, "prefix" | "shards" | "ca");
+    for (name, value) in address.options.extract_if(.., ours) {
+        match &*name {
+            "prefix" => prefix = value,
+            "ca" => ca = Some(value.into()),
+            _ => shards = Some(value.parse().map_err(|_| refuse(format!("shards={value}: not a number")))?),
+        }
+    }
+    let target = Target::parse(&format!("{}:{}", address.kind, address.rest), ca);
+    let target = target.map_err(|problem| refuse(problem.to_owned()))?;
+    let url = format!("{target}?prefix={prefix}");
+    open(address, limits, create, url, None, refuse, move |settings| {
+        Box::new(Redis::new(target.clone(), prefix.clone(), shards, settings.timeout))
     })
 }
 
