@@ -223,7 +223,7 @@ impl Totals {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let families = (0..).zip(&self.reading.users).filter(|(_, users)| **users > 0);
         families
-            .filter_map(|(number, users)| Some((record::family_id(&*known.descriptors.family(number)?), *users)))
+            .filter_map(|(number, users)| Some((record::family_id(known.descriptors.family(number)?), *users)))
             .collect()
     }
 }

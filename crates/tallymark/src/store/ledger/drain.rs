@@ -38,6 +38,8 @@ pub(crate) struct Drain {
     lease: Duration,
     /// How often series in use are said to be, where idle ones expire.
     touch: Option<Duration>,
+    /// The store's clock when it was last greeted.
+    heard: u64,
 }
 
 /// What a round is about.
@@ -52,7 +54,7 @@ struct Round<'a> {
 
 impl Drain {
     pub(crate) fn new(ledger: Box<dyn Ledger>, place: Option<PathBuf>, instance: String, lease: Duration) -> Drain {
-        Drain { ledger, journal: None, place, instance, lease, touch: None }
+        Drain { ledger, journal: None, place, instance, lease, touch: None, heard: 0 }
     }
 
     /// Has series in use mentioned in time where idle ones expire after `ttl`.
@@ -85,8 +87,8 @@ impl Drain {
         match &result {
             Ok(()) => {
                 right.done(start);
-                journal
-                    .map_or(Ok(()), |journal| journal.succeeded(clock::unix_seconds(), began.elapsed().as_secs_f64()))
+                let seconds = began.elapsed().as_secs_f64();
+                journal.map_or(Ok(()), |journal| journal.succeeded(clock::unix_seconds(), seconds, self.heard))
             }
             Err(trouble) => {
                 let waiting = self.waiting(spool);
@@ -112,6 +114,7 @@ impl Drain {
         let is_known = self.open_journal(&totals.reading)?;
         let users = totals.users();
         let greeting = self.greet(&users, spool.status().live, false, limit)?;
+        self.heard = greeting.now;
         let mut round = Round { spool, limit, offset: self.offset(greeting.now)?, touch: self.touch_now()? };
         self.meet(&greeting)?;
         if !is_known && was_drained {
@@ -207,7 +210,7 @@ impl Drain {
             }
             journal.rename()?;
         }
-        journal.set_number("heard", greeting.now)
+        Ok(())
     }
 
     /// The journal was lost, and the spool had been drained: what was sent of it is not known any more.
@@ -229,7 +232,10 @@ impl Drain {
         for removal in &greeting.removals {
             spool.remove_for_others(&removal.family, &removal.wanted);
         }
-        self.journal()?.set_number("removals", greeting.last_removal)?;
+        let journal = self.journal()?;
+        if journal.number("removals")? != greeting.last_removal {
+            journal.set_number("removals", greeting.last_removal)?;
+        }
         Ok(!greeting.removals.is_empty())
     }
 

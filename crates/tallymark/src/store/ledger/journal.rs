@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use tallymark_cells::fork;
+
 use super::sent::{Sent, SentValue};
 use super::{Batch, Reason, Trouble};
 use crate::record::{self, Reader};
@@ -89,7 +91,10 @@ impl Journal {
     /// Says, too, whether it knew the spool.
     pub(crate) fn open(place: Option<&Path>, spool: u128) -> Answer<(Journal, bool)> {
         let shown = place.unwrap_or(Path::new(":memory:")).to_owned();
+        // SQLite has locks of its own.
+        let still = fork::still();
         let opened = open(place).map_err(|error| trouble(&shown, &error));
+        drop(still);
         let mut journal = Journal {
             place: shown,
             database: opened?,
@@ -139,6 +144,7 @@ impl Journal {
 
     fn read_shards(&mut self) -> Answer<()> {
         let writer: Vec<u8> = self.state("writer")?.unwrap_or_default();
+        let _still = fork::still();
         self.writer = writer.try_into().map_or(0, u128::from_le_bytes);
         let place = &self.place;
         let read = || {
@@ -165,6 +171,7 @@ impl Journal {
     }
 
     fn read_changes(&mut self) -> Answer<()> {
+        let _still = fork::still();
         let Journal { database, sent, marks, place, version, .. } = self;
         let mut read = || {
             let mut statement = database.prepare_cached("SELECT series, value FROM sent WHERE version > ?1")?;
@@ -284,6 +291,7 @@ impl Journal {
 
     /// Batches that the shard took, from the one behind `last` on; `None` if they are not all here.
     pub(crate) fn since(&self, shard: usize, last: u64) -> Answer<Option<Vec<Batch>>> {
+        let _still = fork::still();
         let read = || {
             let mut statement = self
                 .database
@@ -317,10 +325,11 @@ impl Journal {
         self.write(|transaction, _| put(transaction, name, number as i64))
     }
 
-    /// Notes a success.
-    pub(crate) fn succeeded(&mut self, now: f64, seconds: f64) -> Answer<()> {
+    /// Notes a success: when, by this host's clock and by the store's (`heard`), and how long it took.
+    pub(crate) fn succeeded(&mut self, now: f64, seconds: f64, heard: u64) -> Answer<()> {
         self.write(|transaction, _| {
             put(transaction, "last", now)?;
+            put(transaction, "heard", heard as i64)?;
             put(transaction, "seconds", seconds)?;
             put(transaction, "waiting", 0)
         })
@@ -353,6 +362,7 @@ impl Journal {
     }
 
     fn state<T: rusqlite::types::FromSql>(&self, name: &str) -> Answer<Option<T>> {
+        let _still = fork::still();
         let read = || {
             let mut statement = self.database.prepare_cached("SELECT value FROM state WHERE name = ?1")?;
             statement.query_row([name], |row| row.get(0)).optional()
@@ -362,6 +372,7 @@ impl Journal {
 
     /// Makes a change, under a new version number.
     fn write(&mut self, change: impl FnOnce(&Transaction<'_>, i64) -> rusqlite::Result<()>) -> Answer<()> {
+        let _still = fork::still();
         let version = self.version + 1;
         let write = || {
             let transaction = self.database.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

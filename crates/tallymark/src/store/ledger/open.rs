@@ -8,10 +8,10 @@ use super::redis::{Redis, Target};
 use super::sqlite::Sqlite;
 use super::store::LedgerStore;
 use super::{Ledger, spool};
+use crate::Error;
 use crate::limits::Limits;
 use crate::store::Store;
 use crate::store::url::{Address, Settings, SharedOptions};
-use crate::{Error, store};
 
 /// `sqlite:/path/metrics.db`.
 pub(crate) fn sqlite(
@@ -82,5 +82,10 @@ fn open(
         sync: shared.sync,
         limits,
     };
-    Ok(store::Store::Ledger(Arc::new(LedgerStore::new(spool.limited(limits), settings, connect))))
+    let store = Arc::new(LedgerStore::new(spool.limited(limits), settings, connect));
+    if create {
+        // What others have left in the spool is sent, even if this process counts nothing.
+        store.start();
+    }
+    Ok(Store::Ledger(store))
 }

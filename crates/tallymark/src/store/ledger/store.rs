@@ -32,11 +32,14 @@ const READING: Duration = Duration::from_secs(9);
 pub struct LedgerStore {
     spool: Arc<FileStore>,
     settings: Settings,
-    connect: Box<dyn Fn(&Settings) -> Box<dyn Ledger> + Send + Sync>,
+    connect: Connect,
     active: Gated<(u32, Option<Arc<Active>>)>,
     /// In which generation of forks the thread was started.
     started: AtomicU32,
 }
+
+/// Makes a ledger that is not connected yet.
+type Connect = Box<dyn Fn(&Settings) -> Box<dyn Ledger> + Send + Sync>;
 
 /// What a process that is not its parent's copy has.
 struct Active {
@@ -85,7 +88,8 @@ impl LedgerStore {
     /// Starts the thread that drains, if there is none in this process. Not under the fork gate.
     pub(crate) fn start(self: &Arc<LedgerStore>) {
         let generation = fork::generation();
-        if self.settings.sync || self.started.swap(generation, Ordering::Relaxed) == generation {
+        let has_started = || self.started.load(Ordering::Relaxed) == generation;
+        if self.settings.sync || has_started() || self.started.swap(generation, Ordering::Relaxed) == generation {
             return;
         }
         let store = Arc::downgrade(self);
@@ -198,8 +202,12 @@ impl LedgerStore {
     fn read(&self) -> Result<Stored, Trouble> {
         let limit = Instant::now() + self.settings.timeout;
         let drained = self.flush_until(limit, false);
-        if drained.is_err() {
+        if let Err(trouble) = &drained {
             self.note(&drained);
+            if matches!(trouble.reason, Reason::Unreachable | Reason::Timeout) {
+                // Asking again would only take as long again.
+                return Err(trouble.clone());
+            }
         }
         let active = self.active();
         let read = wait_for(&active.drain, Instant::now() + READING)
@@ -323,7 +331,8 @@ impl LedgerStore {
 
 impl Drop for LedgerStore {
     fn drop(&mut self) {
-        let (generation, active) = std::mem::take(&mut *self.active.lock());
+        // Not by the gate, which who drops the last reference may hold.
+        let (generation, active) = std::mem::take(self.active.get_mut());
         match active {
             Some(active) if generation == fork::generation() => {
                 lock(&active.state).stopped = true;

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tallymark_cells::fork;
 use tallymark_model::Family;
 
 use self::open::Open;
@@ -44,9 +45,11 @@ impl Sqlite {
         limit: Instant,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<R>,
     ) -> Result<Option<R>, Trouble> {
+        // SQLite has locks of its own, which a child would find held.
+        let _still = fork::still();
         let wait = limit.saturating_duration_since(Instant::now()).min(self.timeout);
-        let still = self.open.take().filter(|open| open.is_at(&self.path));
-        let Some(mut open) = still.map_or_else(|| open::open(&self.path, make, wait), |open| Ok(Some(open)))? else {
+        let known = self.open.take().filter(|open| open.is_at(&self.path));
+        let Some(mut open) = known.map_or_else(|| open::open(&self.path, make, wait), |open| Ok(Some(open)))? else {
             return Ok(None);
         };
         let done = open.connection.busy_timeout(wait).and_then(|()| work(&mut open.connection));
@@ -81,12 +84,12 @@ impl Ledger for Sqlite {
     }
 
     fn apply(&mut self, batches: &[Batch], limit: Instant) -> Vec<Result<Answer, Trouble>> {
-        let mut apply = |batch: &Batch| {
+        let apply = |batch: &Batch| {
             let answer = self.change(false, limit, |change| apply::apply(change, batch))?;
             // No database: it was lost, with its epoch.
             Ok(answer.unwrap_or(Answer::OtherEpoch))
         };
-        batches.iter().map(|batch| apply(batch)).collect()
+        batches.iter().map(apply).collect()
     }
 
     fn remove(&mut self, removal: &Removal, limit: Instant) -> Result<(), Trouble> {
