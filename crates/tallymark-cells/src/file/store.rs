@@ -304,12 +304,12 @@ impl Store {
         taken.then_some(Draining(self))
     }
 
-    /// When the file was last drained, and when somebody last tried to: in nanoseconds since boot, 0 for never.
+    /// When the file was last drained, and when that last failed: in nanoseconds since boot, 0 for never.
     pub fn drained(&self) -> (u64, u64) {
         let _gate = fork::gate();
         let state = self.lock();
         let header = |index: usize| state.region.word(8 * index as u64).map_or(0, |word| word.load(Ordering::Relaxed));
-        (header(words::DRAINED), header(words::TRIED))
+        (header(words::DRAINED), header(words::DRAIN_FAILED))
     }
 
     /// The generations of these series: even while they are there, odd while they are removed.
@@ -379,9 +379,9 @@ impl Store {
 pub struct Draining<'a>(&'a Store);
 
 impl Draining<'_> {
-    /// Notes that it is being tried, at this time in nanoseconds since boot.
-    pub fn tried(&self, stamp: u64) {
-        self.note(words::TRIED, stamp);
+    /// Notes that it failed at this time, in nanoseconds since boot.
+    pub fn failed(&self, stamp: u64) {
+        self.note(words::DRAIN_FAILED, stamp);
     }
 
     /// Notes that what had been counted at this time was drained.

@@ -74,7 +74,6 @@ impl Drain {
     ) -> Result<(), Trouble> {
         let (start, began) = (clock::stamp(), Instant::now());
         let was_drained = spool.drained().0 != 0;
-        right.tried(start);
         let mut result = Ok(());
         // A store that is reset while it is drained is drained from the start.
         for _ in 0..3 {
@@ -91,6 +90,7 @@ impl Drain {
                 journal.map_or(Ok(()), |journal| journal.succeeded(clock::unix_seconds(), seconds, self.heard))
             }
             Err(trouble) => {
+                right.failed(clock::stamp());
                 let waiting = self.waiting(spool);
                 // What cannot be noted is logged all the same.
                 let _ = self.journal.as_mut().map(|journal| journal.failed(trouble.reason, waiting));

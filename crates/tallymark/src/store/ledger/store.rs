@@ -117,9 +117,9 @@ impl LedgerStore {
             lock(&active.state).stopped = true;
             active.alarm.notify_all();
         }
-        let (drained, tried) = self.spool.drained();
+        let (drained, failed) = self.spool.drained();
         let in_memory = self.settings.spool_path.is_none();
-        let is_away = tried > drained && clock::stamp().saturating_sub(tried) < 10_000_000_000;
+        let is_away = failed > drained && clock::stamp().saturating_sub(failed) < 10_000_000_000;
         // Many short jobs need not all wait for a store that is away: the file keeps what they counted.
         if !is_away || in_memory {
             let limit = Instant::now() + self.settings.timeout;
@@ -296,18 +296,18 @@ impl LedgerStore {
             let state = lock(&active.state);
             (state.is_drainer, state.failures)
         };
-        let (drained, tried) = self.spool.drained();
+        let (drained, failed) = self.spool.drained();
         let now = clock::stamp();
-        let since = Duration::from_nanos(now.saturating_sub(drained.max(tried)));
+        let since = Duration::from_nanos(now.saturating_sub(drained.max(failed)));
         let pause = (interval * 2u32.saturating_pow(failures.min(10))).min(LONGEST_PAUSE.max(interval));
-        let patience = match (is_drainer, tried > drained) {
+        let patience = match (is_drainer, failed > drained) {
             (true, _) => pause,
             // Who drains is having trouble, and pauses.
             (false, true) => LONGEST_PAUSE.max(interval) * 2,
             (false, false) => interval * 2,
         };
         // After a boot the clock starts again: a time that has not come yet is of an earlier one.
-        if since < patience && drained.max(tried) <= now {
+        if since < patience && drained.max(failed) <= now {
             if !is_drainer {
                 return interval;
             }
