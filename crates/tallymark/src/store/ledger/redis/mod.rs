@@ -17,8 +17,6 @@
 //! No command's work grows with what is stored: nothing lists keys, hashes are read in steps.
 
 mod layout;
-#[cfg(test)]
-mod measure;
 mod read;
 mod scripts;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// A `redis-server` with an empty directory of its own.
 pub(super) struct Server {
     pub(super) port: u16,
-    options: Vec<String>,
+    pub(super) options: Vec<String>,
     process: Option<Child>,
     directory: TempDir,
 }
@@ -77,11 +77,21 @@ impl Server {
 
     /// What the server says to a command, whose parts are separated by spaces.
     pub(super) fn ask<T: FromRedisValue>(&self, command: &str) -> T {
-        let mut parts = command.split(' ');
-        let mut command = redis::cmd(parts.next().unwrap());
-        parts.for_each(|part| drop(command.arg(part)));
-        command.query(&mut self.connection()).unwrap()
+        said(&mut self.connection(), command)
     }
+
+    /// The same, with the password of the server's own user.
+    pub(super) fn ask_as<T: FromRedisValue>(&self, password: &str, command: &str) -> T {
+        let url = self.url().replace("//", &format!("//:{password}@"));
+        said(&mut redis::Client::open(url).unwrap().get_connection().unwrap(), command)
+    }
+}
+
+fn said<T: FromRedisValue>(connection: &mut Connection, command: &str) -> T {
+    let mut parts = command.split(' ');
+    let mut command = redis::cmd(parts.next().unwrap());
+    parts.for_each(|part| drop(command.arg(part)));
+    command.query(connection).unwrap()
 }
 
 impl Drop for Server {
@@ -97,12 +107,7 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) fn start() -> Cluster {
-        let start = |_| {
-            // The members talk on the port of their clients plus 10,000.
-            let port = free_port_below(55_000);
-            Server::start_at(port, &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"])
-        };
-        let cluster = Cluster { servers: (0..3).map(start).collect() };
+        let cluster = Cluster { servers: (0..3).map(|_| member()).collect() };
         for (server, (first, last)) in cluster.servers.iter().zip([(0, 5460), (5461, 10922), (10923, 16383)]) {
             server.ask::<()>(&format!("CLUSTER SET-CONFIG-EPOCH {}", first / 5461 + 1));
             let slots: Vec<String> = (first..=last).map(|slot| slot.to_string()).collect();
@@ -118,6 +123,30 @@ impl Cluster {
         cluster
     }
 
+    /// Adds a server that is to take the place of another one if need be.
+    pub(super) fn add_replica_of(&mut self, primary: usize) {
+        let (replica, id) = (member(), self.id(primary));
+        replica.ask::<()>(&format!("CLUSTER MEET 127.0.0.1 {}", self.servers[primary].port));
+        until(|| replica.ask::<String>("CLUSTER NODES").contains(&id));
+        replica.ask::<()>(&format!("CLUSTER REPLICATE {id}"));
+        self.servers.push(replica);
+        // All of them must know it, to vote for it.
+        until(|| {
+            self.servers.iter().all(|server| server.ask::<String>("CLUSTER NODES").contains(&format!("slave {id}")))
+        });
+        until(|| self.servers[primary].ask::<String>("INFO replication").contains("state=online"));
+    }
+
+    /// Whether the replica has everything that its primary has.
+    pub(super) fn is_replicated(&self, primary: usize) -> bool {
+        let offset = |server: &Server, name: &str| {
+            let info: String = server.ask("INFO replication");
+            info.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned))
+        };
+        let replica = self.servers.last().unwrap();
+        offset(&self.servers[primary], "master_repl_offset:") == offset(replica, "slave_repl_offset:")
+    }
+
     pub(super) fn url(&self) -> String {
         // One that is not there comes first: the others are enough.
         let seeds: Vec<String> = self.servers.iter().map(|server| format!("127.0.0.1:{}", server.port)).collect();
@@ -127,6 +156,13 @@ impl Cluster {
     pub(super) fn id(&self, server: usize) -> String {
         self.servers[server].ask("CLUSTER MYID")
     }
+}
+
+/// A server that is to be in a cluster.
+fn member() -> Server {
+    // The members talk on the port of their clients plus 10,000.
+    let port = free_port_below(55_000);
+    Server::start_at(port, &["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"])
 }
 
 fn free_port_below(limit: u16) -> u16 {

@@ -1,8 +1,9 @@
 //! Connections: to one server, or to the members of a cluster, each opened when it is needed.
 //!
-//! Many questions go out together, and each comes back with its own answer or error. Nothing is sent twice unless a
-//! server said that it did not do it (`MOVED`, `ASK`). An exchange ends at its deadline; only the look-up of a host name
-//! is the system's business and may take longer. A connection that gave an error is not used again.
+//! Many questions go out together, and each comes back with its own answer or error. One that went over an older
+//! connection which turns out to be cut is asked once more on a new one: every question here may be repeated. An
+//! exchange ends at its deadline; only the look-up of a host name is the system's business and may take longer. A
+//! connection that gave an error is not used again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::ToSocketAddrs;
@@ -56,12 +57,19 @@ impl Wire {
         let deadline = limit.min(Instant::now() + self.timeout);
         let mut answers: Vec<RedisResult<Value>> = questions.iter().map(|_| Err(late())).collect();
         let mut open: Vec<(usize, To)> = questions.iter().map(|question| question.to.clone()).enumerate().collect();
+        // A connection may have been cut since it was used: once, what it does not answer is asked on a new one.
+        let mut may_be_cut = !self.connections.is_empty();
         for _ in 0..DIRECTIONS {
             for (index, answer) in self.round(questions, &open, deadline) {
                 answers[index] = answer;
             }
-            let directed = |(index, _): (usize, To)| Some((index, self.directed(answers[index].as_ref().err()?)?));
-            open = open.into_iter().filter_map(directed).collect();
+            let again = |(index, to): (usize, To)| {
+                let error = answers[index].as_ref().err()?;
+                let cut = may_be_cut && error.is_connection_dropped();
+                Some((index, if cut { to } else { self.directed(error)? }))
+            };
+            open = open.into_iter().filter_map(again).collect();
+            may_be_cut = false;
             if open.is_empty() {
                 break;
             }
