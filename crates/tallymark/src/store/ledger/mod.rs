@@ -14,6 +14,8 @@
 //! Here is what a ledger must do; `sqlite.rs` and `redis/` do it. When to send what is `drain.rs`'s business.
 
 mod batch;
+#[cfg(test)]
+mod contract;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
