@@ -16,6 +16,8 @@
 mod batch;
 #[cfg(test)]
 mod contract;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
