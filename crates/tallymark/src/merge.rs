@@ -225,13 +225,9 @@ pub(crate) fn add_up(
     let mut values: Vec<Vec<SeriesSnapshot>> = Vec::new();
     let mut overflowing = HashSet::new();
     let series = series.map(|one| (definitions.number(&one.family), one));
-    let series: Box<dyn Iterator<Item = (usize, HeldSeries)>> = match limits.max_series {
-        Some(most) => Box::new(limits::fold(series.collect(), most).into_iter()),
-        None => Box::new(series),
-    };
-    for (number, one) in series {
+    let take = |(number, one): (usize, HeldSeries)| {
         if limits.hides(now, one.in_use, one.idle_since) {
-            continue;
+            return;
         }
         if limits.max_series.is_some() && !one.labels.values().is_empty() && limits::is_overflow(one.labels.values()) {
             overflowing.insert(number);
@@ -240,6 +236,10 @@ pub(crate) fn add_up(
             values.resize_with(number + 1, Vec::new);
         }
         show(one, &mut values[number]);
+    };
+    match limits.max_series {
+        Some(most) => limits::fold(series.collect(), most).into_iter().for_each(take),
+        None => series.for_each(take),
     }
     let defined = definitions.defined;
     let mut merged = Merged { families: families(&defined), conflicts: Vec::new(), overflowing: overflowing.len() };
@@ -254,18 +254,23 @@ struct Definitions {
     defined: Vec<Defined>,
     /// Numbers by address. What the address is of is kept, so that nothing else gets it.
     numbers: HashMap<*const Family, (Arc<Family>, usize), foldhash::fast::RandomState>,
+    /// The one asked for last: series of a definition mostly come in a row.
+    last: (*const Family, usize),
 }
 
 impl Definitions {
     fn new(defined: Vec<Defined>) -> Definitions {
         let known = defined.iter().enumerate();
         let numbers = known.map(|(number, one)| (Arc::as_ptr(&one.family), (Arc::clone(&one.family), number)));
-        Definitions { numbers: numbers.collect(), defined }
+        Definitions { numbers: numbers.collect(), defined, last: (std::ptr::null(), 0) }
     }
 
     /// The number of a definition, which gets one if it is new.
     fn number(&mut self, family: &Arc<Family>) -> usize {
-        let Definitions { defined, numbers } = self;
+        let Definitions { defined, numbers, last } = self;
+        if last.0 == Arc::as_ptr(family) {
+            return last.1;
+        }
         let (_, number) = numbers.entry(Arc::as_ptr(family)).or_insert_with(|| {
             let known = defined.iter().position(|known| known.family == *family);
             let number = known.unwrap_or_else(|| {
@@ -274,6 +279,7 @@ impl Definitions {
             });
             (Arc::clone(family), number)
         });
+        *last = (Arc::as_ptr(family), *number);
         *number
     }
 }

@@ -1,7 +1,9 @@
 //! What every store promises: the same program shows the same exposition, whichever store it counts into.
 
-use tallymark::model::{Exemplar, GaugeMode};
-use tallymark::{Registry, Store};
+use std::sync::Arc;
+
+use tallymark::model::{Exemplar, Family, GaugeMode, Kind};
+use tallymark::{AnyFamily, Registry, Store};
 
 /// A store to run a case on, and the directory it lives in.
 fn stores() -> Vec<(&'static str, Registry, tempfile::TempDir)> {
@@ -388,4 +390,205 @@ fn a_reset_is_for_series_that_only_others_have_used_too() {
         let zero = ["hits_total{path=\"/\"} 0.0", "hits_total{path=\"/gone\"} 0.0"];
         assert_eq!(lines(&registry), [&expected[..], &zero[..]].concat(), "in the {name} store");
     }
+}
+
+/// Stores of at most so many series in a family.
+fn bounded(most: u32) -> Vec<(&'static str, Registry, tempfile::TempDir)> {
+    let directory = || tempfile::tempdir().unwrap();
+    let file = directory();
+    let url = format!("file:{}?max_series={most}", file.path().join("metrics.tally").display());
+    let memory = Registry::open(&format!("memory:?max_series={most}")).unwrap();
+    vec![("memory", memory, directory()), ("file", Registry::open(&url).unwrap(), file)]
+}
+
+fn values(registry: &Registry) -> Vec<String> {
+    lines(registry).into_iter().filter(|line| !line.starts_with('#')).collect()
+}
+
+#[test]
+fn further_label_sets_count_in_one_overflow_series() {
+    for (name, registry, _directory) in bounded(2) {
+        let hits = registry.counter("hits", "").label_names(["path", "code"]).register().unwrap();
+        for path in ["/a", "/b", "/c", "/d", "/a", "/c"] {
+            hits.with(&[path, "200"]).unwrap().inc();
+        }
+        // Each family has its own.
+        let seconds = registry.histogram("seconds", "").bounds(&[1.0]).label_names(["path"]).register().unwrap();
+        ["/x", "/y", "/z"].into_iter().for_each(|path| seconds.with(&[path]).unwrap().observe(0.5));
+        let bare = registry.counter("bare", "").register_one().unwrap();
+        bare.inc();
+        let expected = [
+            r#"hits_total{code="200",path="/a"} 2.0"#,
+            r#"hits_total{code="200",path="/b"} 1.0"#,
+            r#"hits_total{code="overflow",path="overflow"} 3.0"#,
+        ];
+        let found = values(&registry);
+        assert_eq!(found[..3], expected, "in the {name} store");
+        assert!(found.contains(&r#"seconds_count{path="overflow"} 1.0"#.to_owned()), "in the {name} store");
+        assert_eq!(found.last().unwrap(), "bare_total 1.0", "in the {name} store");
+    }
+}
+
+#[test]
+fn every_label_set_beyond_the_bound_gives_the_same_series() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = format!("file:{}?max_series=1", directory.path().join("metrics.tally").display());
+    for name in ["memory:?max_series=1", &*file] {
+        let store = Store::open(name).unwrap();
+        let definition = Family::builder(Kind::Counter, "hits", "").label_names(["path"]).build().unwrap();
+        let hits = AnyFamily::new(definition, store);
+        let series = |path| hits.series(&[path], || 1.0).unwrap();
+        let own = series("/a");
+        let overflow = series("/b");
+        assert_eq!(*overflow.labels().values(), [Box::from("overflow")], "in {name}");
+        assert!(Arc::ptr_eq(&overflow, &series("/c")) && Arc::ptr_eq(&overflow, &series("overflow")));
+        assert!(Arc::ptr_eq(&own, &series("/a")));
+        assert_eq!(hits.list().len(), 2, "nothing is kept of the others, in {name}");
+    }
+}
+
+#[test]
+fn a_removed_series_makes_room_for_another() {
+    for (name, registry, _directory) in bounded(2) {
+        let hits = registry.counter("hits", "").label_names(["path"]).register().unwrap();
+        ["/a", "/b", "/c"].into_iter().for_each(|path| hits.with(&[path]).unwrap().inc());
+        // It has none.
+        hits.remove(&["/c"]).unwrap();
+        hits.with(&["/c"]).unwrap().inc();
+        hits.remove(&["/a"]).unwrap();
+        hits.with(&["/d"]).unwrap().inc();
+        hits.with(&["/a"]).unwrap().inc();
+        let expected =
+            [r#"hits_total{path="/b"} 1.0"#, r#"hits_total{path="overflow"} 3.0"#, r#"hits_total{path="/d"} 1.0"#];
+        let mut found = values(&registry);
+        found.sort();
+        let mut sorted = expected;
+        sorted.sort();
+        assert_eq!(found, sorted, "in the {name} store");
+        hits.clear();
+        ["/1", "/2", "/3"].into_iter().for_each(|path| hits.with(&[path]).unwrap().inc());
+        assert_eq!(values(&registry).len(), 3, "in the {name} store");
+        hits.remove(&["overflow"]).unwrap();
+        assert_eq!(values(&registry).len(), 2, "in the {name} store");
+        hits.with(&["/3"]).unwrap().inc_by(5.0).unwrap();
+        let overflow = r#"hits_total{path="overflow"} 5.0"#.to_owned();
+        assert!(values(&registry).contains(&overflow), "in the {name} store");
+    }
+}
+
+#[test]
+fn the_bound_is_over_all_processes_and_what_is_known_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("file:{}?max_series=2", directory.path().join("metrics.tally").display());
+    // Each opening is a process of its own in the file.
+    let [one, other] = [(); 2].map(|()| Registry::open(&url).unwrap());
+    let [ours, theirs] =
+        [&one, &other].map(|registry| registry.counter("hits", "").label_names(["path"]).register().unwrap());
+    let handle = ours.with(&["/a"]).unwrap();
+    handle.inc();
+    theirs.with(&["/b"]).unwrap().inc();
+    theirs.with(&["/c"]).unwrap().inc();
+    ours.with(&["/d"]).unwrap().inc();
+    theirs.with(&["/a"]).unwrap().inc();
+    let overflow = r#"hits_total{path="overflow"} 2.0"#;
+    let expected = [r#"hits_total{path="/a"} 2.0"#, r#"hits_total{path="/b"} 1.0"#, overflow];
+    assert_eq!(
+        (values(&one), values(&other)),
+        (expected.map(str::to_owned).to_vec(), expected.map(str::to_owned).to_vec())
+    );
+    assert!(one.text().contains("tallymark_overflowing_families 1.0"));
+
+    // Removed by another, its place taken: who holds it counts in the overflow series.
+    theirs.remove(&["/a"]).unwrap();
+    theirs.with(&["/e"]).unwrap().inc();
+    handle.inc();
+    let expected =
+        [r#"hits_total{path="/b"} 1.0"#, r#"hits_total{path="overflow"} 3.0"#, r#"hits_total{path="/e"} 1.0"#];
+    assert_eq!(values(&one), expected);
+}
+
+#[test]
+fn a_file_with_more_series_than_it_may_have_shows_those_created_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("metrics.tally");
+    let open = |options: &str| Registry::open(&format!("file:{}{options}", path.display())).unwrap();
+    let free = open("");
+    let hits = free.counter("hits", "").label_names(["path"]).register().unwrap();
+    for (path, amount) in [("/a", 1.0), ("/b", 2.0), ("/c", 4.0)] {
+        let handle = hits.with(&[path]).unwrap();
+        handle.inc_by(amount).unwrap();
+    }
+    let expected = [r#"hits_total{path="/a"} 1.0"#, r#"hits_total{path="overflow"} 6.0"#];
+    assert_eq!(values(&open("?max_series=1")), expected);
+    assert_eq!(values(&free).len(), 3);
+}
+
+#[test]
+fn what_memory_had_moves_into_a_bounded_store_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("file:{}?max_series=1", directory.path().join("metrics.tally").display());
+    let registry = Registry::new();
+    let hits = registry.counter("hits", "").label_names(["path"]).register().unwrap();
+    let handles = ["/a", "/b", "/c"].map(|path| hits.with(&[path]).unwrap());
+    handles.iter().for_each(|handle| handle.inc());
+    registry.use_store(Store::open(&url).unwrap());
+    handles.iter().for_each(|handle| handle.inc());
+
+    assert_eq!(values(&registry), [r#"hits_total{path="/a"} 2.0"#, r#"hits_total{path="overflow"} 4.0"#]);
+}
+
+#[test]
+fn an_idle_series_is_not_shown_and_goes_on_where_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("metrics.tally");
+    let open = |options: &str| Registry::open(&format!("file:{}{options}", path.display())).unwrap();
+    let live = open("");
+    let mine = live.counter("hits", "").label_names(["path"]).register().unwrap().with(&["/mine"]).unwrap();
+    mine.inc();
+    {
+        let ended = open("");
+        let hits = ended.counter("hits", "").label_names(["path"]).register().unwrap();
+        hits.with(&["/"]).unwrap().inc_by(3.0).unwrap();
+        hits.with(&["/mine"]).unwrap().inc();
+        ended.gauge("depth", "").register_one().unwrap().set(7.0);
+    }
+    let (patient, hasty) = (open("?ttl=3600"), open("?ttl=0.000000001"));
+    assert_eq!(values(&patient), [r#"hits_total{path="/mine"} 2.0"#, r#"hits_total{path="/"} 3.0"#, "depth 7.0"]);
+    assert_eq!(values(&hasty), [r#"hits_total{path="/mine"} 2.0"#]);
+    let back = hasty.counter("hits", "").label_names(["path"]).register().unwrap().with(&["/"]).unwrap();
+    back.inc();
+    assert_eq!(values(&hasty), [r#"hits_total{path="/mine"} 2.0"#, r#"hits_total{path="/"} 4.0"#]);
+}
+
+#[test]
+fn the_type_that_most_live_processes_use_is_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("file:{}", directory.path().join("metrics.tally").display());
+    let reader = Registry::open(&url).unwrap();
+    let conflicting = |registry: &Registry| {
+        let text = registry.text();
+        let line = text.lines().find(|line| line.starts_with("tallymark_conflicting_series ")).unwrap().to_owned();
+        line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()
+    };
+    let gauge = || {
+        let registry = Registry::open(&url).unwrap();
+        registry.gauge("load", "").mode(GaugeMode::Sum).register_one().unwrap().set(1.0);
+        registry
+    };
+    let first = Registry::open(&url).unwrap();
+    let load = first.summary("load", "").label_names(["core"]).register().unwrap();
+    ["0", "1"].into_iter().for_each(|core| load.with(&[core]).unwrap().observe(2.0));
+    let second = gauge();
+    assert!(values(&reader).contains(&r#"load_count{core="0"} 1.0"#.to_owned()), "as many: the first one");
+    assert_eq!(conflicting(&reader), 1.0);
+    let third = gauge();
+    assert_eq!(values(&reader), ["load 2.0"], "most of them");
+    assert_eq!(conflicting(&reader), 2.0);
+    drop(third);
+    drop(second);
+    assert!(values(&reader).contains(&r#"load_count{core="0"} 1.0"#.to_owned()), "those that live");
+    drop(load);
+    drop(first);
+    assert!(values(&reader).contains(&r#"load_count{core="0"} 1.0"#.to_owned()), "nobody: the first one");
+    assert_eq!(conflicting(&reader), 1.0);
 }
