@@ -301,7 +301,8 @@ impl Store {
         let mut state = self.lock();
         self.renew(&mut state).ok()?;
         let taken = lock::try_lock(&state.file, byte::DRAIN).unwrap_or(false);
-        taken.then_some(Draining(self))
+        // Not `then_some`: one that is made only to be dropped would give back what another process has.
+        if taken { Some(Draining(self)) } else { None }
     }
 
     /// When the file was last drained, and when that last failed: in nanoseconds since boot, 0 for never.

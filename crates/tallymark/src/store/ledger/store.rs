@@ -140,7 +140,11 @@ impl LedgerStore {
         StoreReading { families: merged.families, own }
     }
 
-    fn merge(&self, stored: Stored) -> Merged {
+    fn merge(&self, mut stored: Stored) -> Merged {
+        // As a file has them: in the order of their creation, whatever order the store has.
+        stored.series.sort_by(|one, other| {
+            one.created.total_cmp(&other.created).then_with(|| one.labels.values().cmp(other.labels.values()))
+        });
         let limits = self.settings.limits;
         let mut users: HashMap<u64, u32> = HashMap::new();
         stored.users.iter().for_each(|(family, more)| *users.entry(*family).or_default() += more);
@@ -155,7 +159,8 @@ impl LedgerStore {
         }
         let merged = merge::add_up(defined, stored.series.into_iter().map(held), limits, stored.now);
         let active = self.active();
-        for notice in Conflict::news(&merged, &mut lock(&active.state).conflicts) {
+        let news = Conflict::news(&merged, &mut lock(&active.state).conflicts);
+        for notice in news {
             log::warn!("{}: {notice}", self.settings.url);
         }
         merged

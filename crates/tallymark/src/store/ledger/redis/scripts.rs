@@ -87,10 +87,11 @@ impl Scripts {
         let mut open: Vec<usize> = (0..calls.len()).collect();
         // Once for what is missing, once for the other road, and once for what is missing there.
         for round in 0..4 {
-            if self.road == Road::Scripts && self.hashes.is_empty() {
-                if let Err(error) = self.load(wire, limit) {
-                    return calls.iter().map(|_| Err(error.clone())).collect();
-                }
+            if self.road == Road::Scripts
+                && self.hashes.is_empty()
+                && let Err(error) = self.load(wire, limit)
+            {
+                return calls.iter().map(|_| Err(error.clone())).collect();
             }
             let questions: Vec<Question> = open.iter().map(|index| self.question(&calls[*index])).collect();
             let mut given = wire.exchange(&questions, limit);

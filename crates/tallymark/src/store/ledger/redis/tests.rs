@@ -374,7 +374,7 @@ fn what_does_not_speak_redis_is_not_taken_for_it() {
     let answering = std::thread::spawn(move || {
         use std::io::{Read, Write};
         let (mut stream, _) = server.accept().unwrap();
-        stream.read(&mut [0; 1000]).unwrap();
+        let _request = stream.read(&mut [0; 1000]).unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
     });
     let found = trouble(&mut ledger(&format!("redis://127.0.0.1:{port}")));
