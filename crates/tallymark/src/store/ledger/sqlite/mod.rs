@@ -81,12 +81,12 @@ impl Ledger for Sqlite {
     }
 
     fn apply(&mut self, batches: &[Batch], limit: Instant) -> Vec<Result<Answer, Trouble>> {
-        let mut apply = |batch: &Batch| {
+        let apply = |batch: &Batch| {
             let answer = self.change(false, limit, |change| apply::apply(change, batch))?;
             // No database: it was lost, with its epoch.
             Ok(answer.unwrap_or(Answer::OtherEpoch))
         };
-        batches.iter().map(|batch| apply(batch)).collect()
+        batches.iter().map(apply).collect()
     }
 
     fn remove(&mut self, removal: &Removal, limit: Instant) -> Result<(), Trouble> {
