@@ -521,7 +521,8 @@ fn counts_stay_whole_numbers_however_many_there_are() {
         writer.send(&mut ledger, &histogram, change(&[], Delta::Tally { counts, sum: 0.0 }));
     }
 
-    assert_eq!(ask::<i64>(&directory, "SELECT count FROM bucket_counts"), i64::MAX);
+    let all = "SELECT group_concat(bucket || ' ' || count) FROM bucket_counts";
+    assert_eq!(ask::<String>(&directory, all), format!("1 {}", i64::MAX), "there is no bucket 9");
 }
 
 #[test]
@@ -624,6 +625,26 @@ fn rows_that_say_nothing_possible_are_passed_over() {
         let Stored { series, .. } = read(&mut ledger);
         assert!(series.len() >= left, "{damage}");
     }
+}
+
+#[test]
+fn rows_of_no_series_count_nowhere_and_hide_nothing() {
+    let (directory, mut ledger, mut writer, _counter) = with_one();
+    let (gauge, histogram) = (family(Kind::Gauge, "g", &[]), family(Kind::Histogram, "h", &[]));
+    writer.send(&mut ledger, &gauge, change(&[], Delta::Gauge(vec![value(1, 2.0, 3)])));
+    writer.send(&mut ledger, &histogram, change(&[], Delta::Tally { counts: vec![(1, 5)], sum: 0.7 }));
+    shell(
+        &directory,
+        "INSERT INTO bucket_counts VALUES (0, 1, 9), (99, 1, 9);
+         INSERT INTO gauge_values VALUES (0, 1, 0, NULL, 1, 9.0, 9, 1, 0);
+         INSERT INTO notes VALUES (0, 0, 9, '{}', 9.0, NULL)",
+    );
+
+    let stored = read(&mut ledger);
+    let series = find(&stored, &histogram, &[]).unwrap();
+    assert!(matches!(&series.value, StoredValue::Total(Total::Tally { counts, .. }) if **counts == [0, 5, 0, 0]));
+    assert_eq!(values_of(&mut ledger, &gauge).iter().map(|value| value.value).collect::<Vec<_>>(), [2.0]);
+    assert!(stored.series.iter().all(|one| one.notes.is_empty()));
 }
 
 #[test]
