@@ -117,6 +117,7 @@ impl AnyFamily {
                 (series, attached.notice)
             }
         };
+        self.shared.store().start();
         if let Some(notice) = notice {
             log::warn!("{notice}");
         }
@@ -174,8 +175,8 @@ impl AnyFamily {
             }
             !removed
         });
-        if let Store::File(store) = self.shared.store() {
-            store.remove_matching(&self.shared, &matches);
+        if let Some(store) = self.shared.store().file() {
+            store.remove_where(self.definition(), wanted);
         }
     }
 
@@ -200,8 +201,8 @@ impl AnyFamily {
     pub fn reset_at(&self, created: f64) {
         let notices: Vec<String> = {
             let _gate = fork::gate();
-            if let Store::File(store) = self.shared.store() {
-                store.remove_matching(&self.shared, &|_| true);
+            if let Some(store) = self.shared.store().file() {
+                store.remove_where(self.definition(), &[]);
             }
             self.lock_order().iter().filter_map(|series| series.start_again(created)).collect()
         };
@@ -221,7 +222,7 @@ impl AnyFamily {
     /// Offers the series that a shared store had no room for to it again, until it refuses one: before a scrape, and at
     /// the end of a process.
     pub fn share(&self) {
-        if matches!(self.shared.store(), Store::File(_)) {
+        if self.shared.store().file().is_some() {
             let waiting = self.list();
             let _all = waiting.iter().filter(|series| series.is_on_heap()).all(|series| series.share());
         }

@@ -42,3 +42,5 @@ pub use metric::{Counter, Gauge, Histogram, Info, StateSet, Summary};
 pub use registry::{Definition, Registry};
 pub use series::Series;
 pub use store::{FileStore, Options, Store};
+#[cfg(feature = "sqlite")]
+pub use store::{LedgerStore, Reason};

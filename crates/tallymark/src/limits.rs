@@ -44,16 +44,17 @@ impl Limits {
         Ok(true)
     }
 
-    /// What a URL's options set, and the other options.
-    pub(crate) fn take(options: &str) -> Result<(Limits, String), &'static str> {
-        let (mut limits, mut others) = (Limits::default(), Vec::new());
-        for option in options.split('&').filter(|option| !option.is_empty()) {
-            match option.split_once('=') {
-                Some((name, value)) if limits.set(name, value)? => {}
-                _ => others.push(option),
+    /// Takes these out of a URL's options.
+    pub(crate) fn take(options: &mut Vec<(String, String)>) -> Result<Limits, String> {
+        let mut limits = Limits::default();
+        let mut others = Vec::new();
+        for (name, value) in options.drain(..) {
+            if !limits.set(&name, &value)? {
+                others.push((name, value));
             }
         }
-        Ok((limits, others.join("&")))
+        *options = others;
+        Ok(limits)
     }
 
     /// The end of a URL that sets these.
@@ -153,21 +154,27 @@ mod tests {
     use tallymark_cells::file::Total;
     use tallymark_model::Kind;
 
-    fn limits(options: &str) -> Limits {
-        Limits::take(options).unwrap().0
+    fn options(query: &str) -> Vec<(String, String)> {
+        form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+    }
+
+    fn limits(query: &str) -> Limits {
+        Limits::take(&mut options(query)).unwrap()
     }
 
     #[test]
     fn options_are_taken_out_of_a_url_and_come_back() {
-        let (found, others) = Limits::take("mode=0660&ttl=0.5&&max_series=7&network=allow").unwrap();
+        let mut others = options("mode=0660&ttl=0.5&&max_series=7&network=allow");
+        let found = Limits::take(&mut others).unwrap();
         assert_eq!(found, Limits { ttl: Some(Duration::from_millis(500)), max_series: Some(7) });
-        assert_eq!((&*others, &*found.query()), ("mode=0660&network=allow", "?max_series=7&ttl=0.5"));
+        assert_eq!(others, options("mode=0660&network=allow"));
+        assert_eq!(found.query(), "?max_series=7&ttl=0.5");
         assert_eq!(limits("ttl=0&max_series=0"), Limits::default());
         assert_eq!(Limits::default().query(), "");
         for wrong in
             ["ttl=", "ttl=-1", "ttl=1h", "ttl=nan", "ttl=inf", "max_series=-1", "max_series=1.5", "max_series="]
         {
-            assert!(Limits::take(wrong).is_err(), "{wrong}");
+            assert!(Limits::take(&mut options(wrong)).is_err(), "{wrong}");
         }
     }
 

@@ -81,6 +81,44 @@ pub(crate) struct Known {
     series: Vec<Option<(u32, Arc<Labels>)>>,
 }
 
+impl Known {
+    /// Decodes what is new; `false` if the file at the path is another one already than the one that was read.
+    pub(crate) fn learn(&mut self, file: &file::Store, read: u64) -> bool {
+        if self.file != read {
+            *self = Known { file: read, ..Known::default() };
+        }
+        // CAST: the file numbers families and series in 32 bits.
+        let new = file.descriptors(self.families.len() as u32, self.series.len() as u32);
+        if new.file != read {
+            return false;
+        }
+        self.families.extend(
+            new.families.into_iter().map(|family| record::decode_family(&family.key, &family.details).map(Arc::new)),
+        );
+        for series in new.series {
+            let labels = self.families.get(series.family as usize).and_then(Option::as_ref).and_then(|family| {
+                let values = record::decode_values(&series.key)?;
+                family.labels(&values).ok()
+            });
+            self.series.push(labels.map(|labels| (series.family, Arc::new(labels))));
+        }
+        true
+    }
+
+    /// A family, by its number in the file.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn family(&self, number: usize) -> Option<&Arc<Family>> {
+        self.families.get(number)?.as_ref()
+    }
+
+    /// The family and the labels of a series, by its number in the file.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn series(&self, number: u32) -> Option<(Arc<Family>, Arc<Labels>)> {
+        let (family, labels) = self.series.get(number as usize)?.as_ref()?;
+        Some((Arc::clone(self.family(*family as usize)?), Arc::clone(labels)))
+    }
+}
+
 /// The series that this process has on its own heap, after those that a shared store had no room for were offered to it
 /// again.
 pub(crate) fn local(family: &AnyFamily) -> FamilySnapshot {
@@ -138,7 +176,7 @@ fn in_order(exemplars: impl Iterator<Item = (u16, Exemplar)>) -> Vec<(usize, Exe
 
 /// What the file holds, by family name.
 pub(crate) fn by_name(known: &mut Known, file: &file::Store, reading: Reading, limits: Limits, now: u64) -> Merged {
-    if !learn(known, file, reading.file) {
+    if !known.learn(file, reading.file) {
         return Merged::default();
     }
     let mut notes: HashMap<u32, Vec<Note>> = HashMap::new();
@@ -294,7 +332,7 @@ impl Merged {
 
 impl Conflict {
     /// What is logged of it.
-    pub(crate) fn notice(&self) -> String {
+    fn notice(&self) -> String {
         let Conflict { name, shown, hidden, .. } = self;
         format!(
             "{name} is a {hidden} and a {shown}, which most live processes use; what the {hidden} counts is not shown: \
@@ -302,11 +340,13 @@ impl Conflict {
         )
     }
 
-    /// Those that were not there before: what is to be logged.
-    pub(crate) fn news<'a>(now: &'a [Conflict], before: &'a [Conflict]) -> impl Iterator<Item = &'a Conflict> {
-        now.iter().filter(|now| {
+    /// What is to be logged, because it was not so `before`, which becomes what is now.
+    pub(crate) fn news(merged: &Merged, before: &mut Vec<Conflict>) -> Vec<String> {
+        let before = std::mem::replace(before, merged.conflicts.clone());
+        let is_news = |now: &&Conflict| {
             !before.iter().any(|known| (&known.name, known.shown, known.hidden) == (&now.name, now.shown, now.hidden))
-        })
+        };
+        merged.conflicts.iter().filter(is_news).map(Conflict::notice).collect()
     }
 }
 
@@ -460,29 +500,6 @@ fn merge_twins(series: &mut Vec<SeriesSnapshot>) {
     *series = merged;
 }
 
-/// Decodes what is new; `false` if the file at the path is another one already than the one that was read.
-fn learn(known: &mut Known, file: &file::Store, read: u64) -> bool {
-    if known.file != read {
-        *known = Known { file: read, ..Known::default() };
-    }
-    // CAST: the file numbers families and series in 32 bits.
-    let new = file.descriptors(known.families.len() as u32, known.series.len() as u32);
-    if new.file != read {
-        return false;
-    }
-    known.families.extend(
-        new.families.into_iter().map(|family| record::decode_family(&family.key, &family.details).map(Arc::new)),
-    );
-    for series in new.series {
-        let labels = known.families.get(series.family as usize).and_then(Option::as_ref).and_then(|family| {
-            let values = record::decode_values(&series.key)?;
-            family.labels(&values).ok()
-        });
-        known.series.push(labels.map(|labels| (series.family, Arc::new(labels))));
-    }
-    true
-}
-
 fn total_value(family: &Family, value: StoredValue, notes: &[Note]) -> Value {
     let exemplars = || notes.iter().filter_map(|note| Some((note.part, record::decode_exemplar(&note.bytes)?)));
     let newest = |values: &[GaugeValue]| gauge::newest(values).map_or(0.0, |value| value.value);
@@ -557,41 +574,73 @@ fn add(total: &mut Value, more: Value) {
     }
 }
 
-/// The store's metrics about itself.
-pub(crate) fn own_metrics(status: &Status, unshared: usize, merged: &Merged) -> Vec<FamilySnapshot> {
-    let one = |kind, name, help, value| {
-        let family = Family::builder(kind, name, help).build().expect("a valid name");
-        let labels = family.labels::<&str>(&[]).expect("no labels");
-        let series = SeriesSnapshot { labels: Arc::new(labels), process: None, value, created: None };
-        FamilySnapshot { family: Arc::new(family), body: Body::Series(vec![series]) }
+/// A counter that says something about a store.
+pub(crate) fn counter(name: &str, help: &str, total: u64) -> FamilySnapshot {
+    about(Kind::Counter, name, help, &[], [(vec![], Value::Counter { total: total as f64, exemplar: None })])
+}
+
+/// A gauge that does.
+pub(crate) fn gauge(name: &str, help: &str, value: f64) -> FamilySnapshot {
+    about(Kind::Gauge, name, help, &[], [(vec![], Value::Gauge(value))])
+}
+
+/// A metric that does, with its series.
+pub(crate) fn about<'a>(
+    kind: Kind,
+    name: &str,
+    help: &str,
+    label_names: &[&str],
+    series: impl IntoIterator<Item = (Vec<&'a str>, Value)>,
+) -> FamilySnapshot {
+    let family = Family::builder(kind, name, help).label_names(label_names.iter().copied()).build();
+    let family = Arc::new(family.expect("a valid definition"));
+    let one = |(values, value): (Vec<&str>, Value)| SeriesSnapshot {
+        labels: Arc::new(family.labels(&values).expect("as many values as label names")),
+        process: None,
+        value,
+        created: None,
     };
-    let counter =
-        |name, help, total: u64| one(Kind::Counter, name, help, Value::Counter { total: total as f64, exemplar: None });
-    let gauge = |name, help, value: u64| one(Kind::Gauge, name, help, Value::Gauge(value as f64));
+    let series = series.into_iter().map(one).collect();
+    FamilySnapshot { family: Arc::clone(&family), body: Body::Series(series) }
+}
+
+/// The metric about series that found no room in a store.
+pub(crate) fn unshared_series(count: usize) -> FamilySnapshot {
+    let help = "Series that this process keeps in its own memory because the file store had no room.";
+    gauge("tallymark_unshared_series", help, count as f64)
+}
+
+/// A file store's metrics about itself.
+pub(crate) fn file_metrics(status: &Status) -> Vec<FamilySnapshot> {
     vec![
-        gauge("tallymark_live_processes", "Processes that have the file store open and count in it.", status.live),
-        counter("tallymark_folded_processes", "Ended processes whose numbers were added to the totals.", status.folded),
-        gauge("tallymark_file_bytes", "Size of the file store.", status.bytes),
         gauge(
-            "tallymark_unshared_series",
-            "Series that this process keeps in its own memory because the file store had no room.",
-            unshared as u64,
+            "tallymark_live_processes",
+            "Processes that have the file store open and count in it.",
+            status.live as f64,
         ),
-        gauge("tallymark_damaged_records", "Records of the file store that cannot be read.", status.damaged),
+        counter("tallymark_folded_processes", "Ended processes whose numbers were added to the totals.", status.folded),
+        gauge("tallymark_file_bytes", "Size of the file store.", status.bytes as f64),
+        gauge("tallymark_damaged_records", "Records of the file store that cannot be read.", status.damaged as f64),
         gauge(
             "tallymark_file_replacements",
             "Times this process found the file deleted or replaced, and made it anew.",
-            status.replaced,
+            status.replaced as f64,
         ),
+    ]
+}
+
+/// Any shared store's metrics about what it shows.
+pub(crate) fn merged_metrics(merged: &Merged) -> Vec<FamilySnapshot> {
+    vec![
         gauge(
             "tallymark_conflicting_series",
             "Series that are not shown because most live processes use their name for another type.",
-            merged.conflicts.iter().map(|conflict| conflict.series as u64).sum(),
+            merged.conflicts.iter().map(|conflict| conflict.series).sum::<usize>() as f64,
         ),
         gauge(
             "tallymark_overflowing_families",
             "Families whose label sets beyond max_series are counted in an overflow series.",
-            merged.overflowing as u64,
+            merged.overflowing as f64,
         ),
     ]
 }

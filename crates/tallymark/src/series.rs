@@ -88,6 +88,7 @@ impl Series {
             let _gate = fork::gate();
             if let Some(block) = self.cells.current() { return block } else { self.attach_gated().notice }
         };
+        self.shared.store().start();
         if let Some(notice) = notice {
             log::warn!("{notice}");
         }
@@ -103,7 +104,7 @@ impl Series {
             self.mend_after_fork(&store);
         }
         let mut attached = Attached { most: store.max_series(), ..Attached::default() };
-        if let (Store::File(store), false) = (&store, self.is_removed()) {
+        if let (Some(store), false) = (store.file(), self.is_removed()) {
             let mut result = store.attach(&self.cells, &self.shared, &self.labels, self.created());
             if matches!(result, Err(Refusal::TooMany))
                 && let Some(overflow) = limits::overflow(self.definition())
@@ -135,7 +136,7 @@ impl Series {
     fn mend_after_fork(&self, store: &Store) {
         for heap in self.cells.heap_blocks() {
             heap.repair();
-            if matches!(store, Store::File(_)) {
+            if store.file().is_some() {
                 heap.reset();
             }
         }
@@ -166,7 +167,7 @@ impl Series {
     pub(crate) fn set_note(&self, note: Note) {
         self.cells();
         let _gate = fork::gate();
-        if let (Store::File(store), false) = (self.shared.store(), self.cells.is_on_heap()) {
+        if let (Some(store), false) = (self.shared.store().file(), self.cells.is_on_heap()) {
             store.write_note(&self.cells, &note);
             return;
         }
@@ -196,8 +197,9 @@ impl Series {
         }
         let notice = {
             let _gate = fork::gate();
-            if let Store::File(store) = self.shared.store() {
-                store.remove_matching(&self.shared, &|values| values == self.labels.values());
+            if let Some(store) = self.shared.store().file() {
+                let values: Vec<_> = self.labels.values().iter().map(|value| &**value).enumerate().collect();
+                store.remove_where(&self.shared.definition, &values);
             }
             self.start_again(created)
         };
@@ -212,10 +214,7 @@ impl Series {
         self.created.store(created.to_bits(), Ordering::Relaxed);
         self.lock_notes().clear();
         self.cells.heap_blocks().iter().for_each(|heap| heap.reset());
-        match self.shared.store() {
-            Store::File(_) => self.attach_gated().notice,
-            Store::Memory | Store::Capped(_) => None,
-        }
+        if self.shared.store().file().is_some() { self.attach_gated().notice } else { None }
     }
 
     /// Whether it was removed from its family in this process: its updates go nowhere then.

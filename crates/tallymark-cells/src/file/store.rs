@@ -304,10 +304,21 @@ impl Store {
         taken.then_some(Draining(self))
     }
 
-    /// When the file was last drained, in nanoseconds since boot; 0 for never.
-    pub fn drained(&self) -> u64 {
+    /// When the file was last drained, and when that last failed: in nanoseconds since boot, 0 for never.
+    pub fn drained(&self) -> (u64, u64) {
         let _gate = fork::gate();
-        self.lock().region.word(8 * words::DRAINED as u64).map_or(0, |word| word.load(Ordering::Relaxed))
+        let state = self.lock();
+        let header = |index: usize| state.region.word(8 * index as u64).map_or(0, |word| word.load(Ordering::Relaxed));
+        (header(words::DRAINED), header(words::DRAIN_FAILED))
+    }
+
+    /// The generations of these series: even while they are there, odd while they are removed.
+    pub fn generations(&self, series: &[u32]) -> Vec<u64> {
+        let _gate = fork::gate();
+        let state = self.lock();
+        let record = |number: &u32| state.tables.series_words(&state.region, *number);
+        let generation = |words: &[AtomicU64]| words[series::GENERATION].load(Ordering::SeqCst);
+        series.iter().map(|number| record(number).map_or(u64::MAX, generation)).collect()
     }
 
     /// How the file is doing.
@@ -368,10 +379,19 @@ impl Store {
 pub struct Draining<'a>(&'a Store);
 
 impl Draining<'_> {
-    /// Notes when the file was drained, in nanoseconds since boot.
+    /// Notes that it failed at this time, in nanoseconds since boot.
+    pub fn failed(&self, stamp: u64) {
+        self.note(words::DRAIN_FAILED, stamp);
+    }
+
+    /// Notes that what had been counted at this time was drained.
     pub fn done(&self, stamp: u64) {
+        self.note(words::DRAINED, stamp);
+    }
+
+    fn note(&self, index: usize, stamp: u64) {
         let _gate = fork::gate();
-        if let Some(word) = self.0.lock().region.word(8 * words::DRAINED as u64) {
+        if let Some(word) = self.0.lock().region.word(8 * index as u64) {
             word.store(stamp, Ordering::Relaxed);
         }
     }

@@ -8,19 +8,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tallymark_cells::fork::{self, Gated};
 use tallymark_cells::{Attachment, file};
-use tallymark_model::{FamilySnapshot, Labels};
+use tallymark_model::{Family, Labels};
 
 use crate::family::Shared;
 use crate::limits::{self, Limits};
-use crate::merge::{self, Conflict, Merged};
+use crate::merge::{self, Conflict};
 use crate::series::Note;
+use crate::store::StoreReading;
 use crate::{Error, clock, record};
+
+/// The family of the marks by which a spool remembers removals: no definition's key starts like this.
+#[cfg(feature = "sqlite")]
+const REMOVALS: &[u8] = b"\xffremovals";
 
 /// A file of words, shared by every process of the host that opens it.
 pub struct FileStore {
     file: file::Store,
     known: Gated<(u32, Arc<Mutex<Known>>)>,
     limits: Limits,
+    /// Whether it is drained into another store, which is to hear of removals.
+    is_spool: bool,
 }
 
 /// What a process remembers from scrape to scrape.
@@ -28,6 +35,13 @@ pub struct FileStore {
 struct Known {
     descriptors: merge::Known,
     conflicts: Vec<Conflict>,
+}
+
+/// What a file holds, series by series.
+#[cfg(feature = "sqlite")]
+pub(crate) struct Totals {
+    pub(crate) reading: file::Reading,
+    known: Arc<Mutex<Known>>,
 }
 
 impl FileStore {
@@ -39,7 +53,8 @@ impl FileStore {
     /// # Errors
     /// [`Error::File`], naming the path, what was found and what to do; the file is left untouched then.
     pub fn open(path: &Path, options: file::Options) -> Result<FileStore, Error> {
-        Ok(FileStore { file: file::Store::open(path, options)?, known: Gated::default(), limits: Limits::default() })
+        let file = file::Store::open(path, options)?;
+        Ok(FileStore { file, known: Gated::default(), limits: Limits::default(), is_spool: false })
     }
 
     /// The same file, within these limits.
@@ -62,7 +77,8 @@ impl FileStore {
     /// # Errors
     /// [`Error::File`], as [`open`](Self::open).
     pub fn as_process(&self, process: Option<u32>) -> Result<FileStore, Error> {
-        Ok(FileStore { file: self.file.as_process(process)?, known: Gated::default(), limits: self.limits })
+        let FileStore { limits, is_spool, .. } = *self;
+        Ok(FileStore { file: self.file.as_process(process)?, known: Gated::default(), limits, is_spool })
     }
 
     /// See [`Store::leave`](crate::Store::leave).
@@ -97,40 +113,117 @@ impl FileStore {
         self.file.write_image(cells, note.part, note.stamp, &note.bytes);
     }
 
-    /// Removes series of the family, also those that this process never met. The fork gate must be held.
-    pub(crate) fn remove_matching(&self, shared: &Shared, matches: &dyn Fn(&[Box<str>]) -> bool) {
-        self.file.remove(&record::encode_family_key(&shared.definition), &|key| {
+    /// Removes the series of the family that have each of these values at its place, also those that this process never
+    /// met. The fork gate must be held.
+    pub(crate) fn remove_where(&self, definition: &Family, wanted: &[(usize, &str)]) {
+        self.file.remove(&record::encode_family_key(definition), &|key| {
             let values = record::decode_values(key).unwrap_or_default();
-            matches(&values.into_iter().map(String::into_boxed_str).collect::<Vec<_>>())
+            wanted.iter().all(|(place, value)| values.get(*place).is_some_and(|known| known == value))
         });
+        #[cfg(feature = "sqlite")]
+        if self.is_spool {
+            self.file.mark(REMOVALS, &super::ledger::encode_removal(definition, wanted));
+        }
     }
 
-    /// What the file holds of every family, by name. Folds the shards of ended processes first.
-    pub(crate) fn read(&self) -> Merged {
-        let known = {
-            // A child starts with an empty table: a thread of its parent may have been filling the old one.
-            let mut known = self.known.lock();
-            if known.0 != fork::generation() {
-                *known = (fork::generation(), Arc::default());
-            }
-            Arc::clone(&known.1)
-        };
-        let (merged, before) = {
+    /// What the file holds. Folds the shards of ended processes first.
+    pub(crate) fn read(&self) -> StoreReading {
+        let known = self.known();
+        let (merged, news) = {
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             let reading = self.file.read();
             let now = clock::unix_nanoseconds();
             let merged = merge::by_name(&mut known.descriptors, &self.file, reading, self.limits, now);
-            let before = std::mem::replace(&mut known.conflicts, merged.conflicts.clone());
-            (merged, before)
+            let news = Conflict::news(&merged, &mut known.conflicts);
+            (merged, news)
         };
-        for conflict in Conflict::news(&merged.conflicts, &before) {
-            log::warn!("{}: {}", self.path().display(), conflict.notice());
+        for notice in news {
+            log::warn!("{}: {notice}", self.path().display());
         }
-        merged
+        let own = [merge::file_metrics(&self.file.status()), merge::merged_metrics(&merged)].concat();
+        StoreReading { families: merged.families, own }
     }
 
-    /// The store's metrics about itself.
-    pub(crate) fn own_metrics(&self, unshared: usize, merged: &Merged) -> Vec<FamilySnapshot> {
-        merge::own_metrics(&self.file.status(), unshared, merged)
+    fn known(&self) -> Arc<Mutex<Known>> {
+        // A child starts with an empty table: a thread of its parent may have been filling the old one.
+        let mut known = self.known.lock();
+        if known.0 != fork::generation() {
+            *known = (fork::generation(), Arc::default());
+        }
+        Arc::clone(&known.1)
+    }
+}
+
+/// What draining asks of a file.
+#[cfg(feature = "sqlite")]
+impl FileStore {
+    /// As [`open`](Self::open), for a file that is drained into another store.
+    pub(crate) fn open_spool(path: &Path, options: file::Options) -> Result<FileStore, Error> {
+        Ok(FileStore { is_spool: true, ..FileStore::open(path, options)? })
+    }
+
+    /// Takes the right to drain, unless another process has it.
+    pub(crate) fn try_drain(&self) -> Option<file::Draining<'_>> {
+        self.file.try_drain()
+    }
+
+    /// When it was last drained, and when that last failed: nanoseconds since boot, 0 for never.
+    pub(crate) fn drained(&self) -> (u64, u64) {
+        self.file.drained()
+    }
+
+    /// How the file is doing.
+    pub(crate) fn status(&self) -> file::Status {
+        self.file.status()
+    }
+
+    /// The generations of series, by their numbers.
+    pub(crate) fn generations(&self, series: &[u32]) -> Vec<u64> {
+        self.file.generations(series)
+    }
+
+    /// Makes a removal that another host has made, without noting it again.
+    pub(crate) fn remove_for_others(&self, family: &Family, wanted: &[(usize, String)]) {
+        let _gate = fork::gate();
+        self.file.remove(&record::encode_family_key(family), &|key| {
+            let values = record::decode_values(key).unwrap_or_default();
+            wanted.iter().all(|(place, value)| values.get(*place) == Some(value))
+        });
+    }
+
+    /// The removals that were made here, with how often, and what is left: of one moment, so that no total is of before
+    /// a removal that is not among them, or the other way around.
+    ///
+    /// Nothing where the file cannot be read, or others go on removing.
+    pub(crate) fn removals_and_totals(&self) -> (Vec<(Vec<u8>, u64)>, Totals) {
+        for _ in 0..100 {
+            let removals = self.file.marks(REMOVALS);
+            let totals = Totals { reading: self.file.read(), known: self.known() };
+            let is_learnt = {
+                let mut known = totals.known.lock().unwrap_or_else(PoisonError::into_inner);
+                known.descriptors.learn(&self.file, totals.reading.file)
+            };
+            if is_learnt && self.file.marks(REMOVALS) == removals {
+                return (removals, totals);
+            }
+        }
+        (Vec::new(), Totals { reading: file::Reading::default(), known: self.known() })
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl Totals {
+    /// Definition and label values of a series.
+    pub(crate) fn series(&self, number: u32) -> Option<(Arc<Family>, Arc<Labels>)> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).descriptors.series(number)
+    }
+
+    /// How many live processes count in which family, by its id.
+    pub(crate) fn users(&self) -> Vec<(u64, u32)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let families = (0..).zip(&self.reading.users).filter(|(_, users)| **users > 0);
+        families
+            .filter_map(|(number, users)| Some((record::family_id(known.descriptors.family(number)?), *users)))
+            .collect()
     }
 }

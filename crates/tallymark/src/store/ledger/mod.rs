@@ -14,6 +14,19 @@
 //! Here is what a ledger must do; `sqlite.rs` and `redis/` do it. When to send what is `drain.rs`'s business.
 
 mod batch;
+#[cfg(test)]
+mod contract;
+mod drain;
+#[cfg(test)]
+mod drain_tests;
+mod journal;
+pub(crate) mod open;
+#[cfg(feature = "redis")]
+mod redis;
+mod sent;
+mod spool;
+mod sqlite;
+mod store;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,10 +36,13 @@ use tallymark_cells::file::{ProcessValue, keep_of};
 use tallymark_model::{Family, Labels};
 
 pub(crate) use batch::{Batch, Change, Delta};
+pub(crate) use drain::encode_removal;
+pub use store::LedgerStore;
 
 pub(crate) use crate::gauge::GaugeValue;
 pub(crate) use crate::merge::StoredValue;
 
+use crate::Error;
 use crate::family::shape;
 use crate::series::Note;
 
@@ -148,9 +164,16 @@ pub(crate) struct Trouble {
     pub(crate) message: String,
 }
 
-/// Kinds of trouble: the label `reason` of `tallymark_failed_drains`.
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Error {
+        Error::Store { message: trouble.message, reason: trouble.reason }
+    }
+}
+
+/// Kinds of trouble with a store of many hosts: the label `reason` of `tallymark_failed_drains`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Reason {
+#[non_exhaustive]
+pub enum Reason {
     /// No connection, or it broke.
     Unreachable,
     /// No answer in time.
@@ -184,7 +207,8 @@ impl Reason {
         Reason::Other,
     ];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name, as the label has it.
+    pub fn name(self) -> &'static str {
         match self {
             Reason::Unreachable => "unreachable",
             Reason::Timeout => "timeout",

@@ -1,0 +1,327 @@
+//! Reading a store in steps that never hold up the server.
+//!
+//! A hash is read by `HSCAN`, which gives every field that was there from the beginning to the end at least once. A
+//! series is one field, so it is whole; a gauge is a field for each writer. What cannot be read, because somebody has
+//! edited it, is passed over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use redis::{Value, cmd};
+use tallymark_cells::Shape;
+use tallymark_model::Family;
+
+use super::super::{GaugeValue, Removal, Stored, StoredSeries, StoredValue, Trouble};
+use super::layout::{self, ENDED, FORMAT, Row, SeriesText};
+use super::scripts::Call;
+use super::{Redis, epoch_of};
+use crate::family::shape;
+use crate::record;
+
+/// How many fields a step reads: a server with a million series gives them in a millisecond, of which others wait.
+const STEP: usize = 500;
+
+/// How often a store is read because a shard was lost meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// What the store's own hash says to those that read.
+#[derive(Default)]
+pub(super) struct Look {
+    /// `None` if there is no store yet.
+    pub(super) shards: Option<u32>,
+    /// The server's clock: microseconds since the Unix epoch.
+    pub(super) now: u64,
+    /// The writers' rows, as they are written and what they mean.
+    pub(super) writers: HashMap<String, (String, Row)>,
+}
+
+/// A series as its fields have it.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) shard: usize,
+    text: String,
+    /// Writers and their values.
+    pub(super) gauges: Vec<(String, String)>,
+    notes: Vec<(u16, String)>,
+}
+
+/// What the shards have.
+#[derive(Default)]
+pub(super) struct Fields {
+    families: HashMap<u64, Arc<Family>>,
+    pub(super) series: HashMap<String, Found, foldhash::fast::RandomState>,
+    /// Shard, writer, and the text with the number of its last batch.
+    pub(super) sequences: Vec<(usize, String, String)>,
+}
+
+impl Look {
+    fn lives(&self, writer: &str) -> bool {
+        self.writers.get(writer).is_some_and(|(_, row)| row.until > self.now)
+    }
+
+    /// A writer's values of a gauge, with its host.
+    pub(super) fn gauge_values(&self, writer: &str, text: &str) -> Vec<GaugeValue> {
+        let mut values = layout::gauge_values(text);
+        if writer != ENDED {
+            let lives = self.lives(writer);
+            let instance = self.writers.get(writer).and_then(|(_, row)| row.instance.clone());
+            for value in &mut values {
+                value.instance = instance.clone();
+                value.live &= lives;
+            }
+        }
+        values
+    }
+}
+
+impl Fields {
+    fn take(&mut self, shard: usize, mut field: String, value: String) {
+        let Some((kind, rest)) = field.split_once('|') else { return };
+        match kind {
+            "f" => {
+                let family = layout::family(&value).map(|family| (record::family_id(&family), Arc::new(family)));
+                self.families.extend(family.filter(|(id, _)| u64::from_str_radix(rest, 16) == Ok(*id)));
+            }
+            "w" => self.sequences.push((shard, rest.to_owned(), value)),
+            "s" => {
+                // In its place, without another allocation: this is done for every series there is.
+                field.drain(..2);
+                self.found(shard, field).text = value;
+            }
+            "g" => {
+                let Some((writer, name)) = rest.split_once('|') else { return };
+                replace(&mut self.found(shard, name.to_owned()).gauges, writer.to_owned(), value);
+            }
+            "n" => {
+                let Some((part, name)) = rest.split_once('|') else { return };
+                let Ok(part) = part.parse() else { return };
+                replace(&mut self.found(shard, name.to_owned()).notes, part, value);
+            }
+            _ => {}
+        }
+    }
+
+    fn found(&mut self, shard: usize, name: String) -> &mut Found {
+        self.series.entry(name).or_insert_with(|| Found { shard, ..Found::default() })
+    }
+
+    /// The family of a series.
+    pub(super) fn family(&self, name: &str) -> Option<&Arc<Family>> {
+        let (id, _) = name.split_once('|')?;
+        self.families.get(&u64::from_str_radix(id, 16).ok()?)
+    }
+
+    /// A series with what its fields say; `None` if they do not say it.
+    fn stored(&self, look: &Look, name: &str, found: &Found) -> Option<StoredSeries> {
+        let family = self.family(name)?;
+        let labels = family.labels(&label_values(name)?).ok()?;
+        let text = SeriesText::parse(&found.text)?;
+        let value = match shape(family) {
+            Shape::Gauge(_) => {
+                let gauges = found.gauges.iter();
+                StoredValue::Gauge(gauges.flat_map(|(writer, text)| look.gauge_values(writer, text)).collect())
+            }
+            shape => StoredValue::Total(text.total(shape)?),
+        };
+        Some(StoredSeries {
+            family: Arc::clone(family),
+            labels: Arc::new(labels),
+            created: text.created,
+            used: text.used.saturating_mul(1000),
+            value,
+            notes: found.notes.iter().filter_map(|(part, text)| layout::note(family, *part, text)).collect(),
+        })
+    }
+}
+
+impl Redis {
+    /// Reads the store's own hash.
+    pub(super) fn look(&mut self, limit: Instant) -> Result<Look, Trouble> {
+        let key = self.prefix.clone();
+        let head = cmd("HMGET").arg(&key).arg(&["format", "shards"]).take();
+        let calls = [head, cmd("TIME")].map(|command| Call::Plain { key: key.clone(), command });
+        let mut answers = self.call(&calls, limit).into_iter();
+        let head: Vec<Option<String>> = self.meant(answers.next())?;
+        let time: Vec<u64> = self.meant(answers.next())?;
+        let now = match time[..] {
+            [seconds, micros] => seconds.saturating_mul(1_000_000).saturating_add(micros),
+            _ => 0,
+        };
+        let mut look = Look { now, ..Look::default() };
+        match &head[..] {
+            [Some(format), Some(shards)] if format == FORMAT => look.shards = Some(self.shards_by(shards)?),
+            [Some(format), _] => return Err(self.newer(format)),
+            _ => return Ok(look),
+        }
+        self.scan(&[key], Some("w|*"), limit, &mut |_, field, text| {
+            if let (Some(writer), Some(row)) = (field.strip_prefix("w|"), Row::parse(&text)) {
+                look.writers.insert(writer.to_owned(), (text, row));
+            }
+        })?;
+        Ok(look)
+    }
+
+    /// Gives `each` every field and value of some hashes that are texts, with the place of the hash. All hashes take a
+    /// step at a time.
+    fn scan(
+        &mut self,
+        keys: &[String],
+        pattern: Option<&str>,
+        limit: Instant,
+        each: &mut dyn FnMut(usize, String, String),
+    ) -> Result<(), Trouble> {
+        let mut open: Vec<(usize, String)> = (0..keys.len()).map(|key| (key, "0".to_owned())).collect();
+        while !open.is_empty() {
+            let step = |(key, cursor): &(usize, String)| {
+                let mut command = cmd("HSCAN").arg(&keys[*key]).arg(cursor).arg("COUNT").arg(STEP).take();
+                if let Some(pattern) = pattern {
+                    command.arg("MATCH").arg(pattern);
+                }
+                Call::Plain { key: keys[*key].clone(), command }
+            };
+            let calls: Vec<Call> = open.iter().map(step).collect();
+            let mut next = Vec::new();
+            for ((key, _), answer) in open.into_iter().zip(self.call(&calls, limit)) {
+                let answer = answer.map_err(|error| self.trouble(&error))?;
+                let (cursor, fields) = step_of(answer).unwrap_or_default();
+                let mut fields = fields.into_iter().map(bulk);
+                while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
+                    if let (Some(field), Some(value)) = (field, value) {
+                        each(key, field, value);
+                    }
+                }
+                if !matches!(&*cursor, "" | "0") {
+                    next.push((key, cursor));
+                }
+            }
+            open = next;
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_all(&mut self, limit: Instant) -> Result<Stored, Trouble> {
+        for _ in 1..ATTEMPTS {
+            if let (stored, true) = self.read_once(limit)? {
+                return Ok(stored);
+            }
+        }
+        Ok(self.read_once(limit)?.0)
+    }
+
+    /// Reads everything, and says whether the shards were the same ones at the end as at the beginning.
+    fn read_once(&mut self, limit: Instant) -> Result<(Stored, bool), Trouble> {
+        let look = self.look(limit)?;
+        let mut stored = Stored { now: look.now.saturating_mul(1000), ..Stored::default() };
+        let Some(count) = look.shards else { return Ok((stored, true)) };
+        let keys = self.shard_keys(count);
+        let before = self.epochs_as_they_are(&keys, limit)?;
+        let mut fields = Fields::default();
+        self.scan(&keys, None, limit, &mut |shard, field, value| fields.take(shard, field, value))?;
+        let same = before == self.epochs_as_they_are(&keys, limit)?;
+        let mut users: HashMap<u64, u32> = HashMap::new();
+        for (_, (_, row)) in look.writers.iter().filter(|(writer, _)| look.lives(writer)) {
+            stored.processes = stored.processes.saturating_add(row.processes);
+            for (family, more) in &row.users {
+                let known = users.entry(*family).or_default();
+                *known = known.saturating_add(*more);
+            }
+        }
+        stored.users = users.into_iter().collect();
+        stored.series = fields.series.iter().filter_map(|(name, found)| fields.stored(&look, name, found)).collect();
+        stored.series.sort_unstable_by(in_order);
+        if same {
+            self.tidy(&look, &fields, &keys, limit);
+        }
+        Ok((stored, same))
+    }
+
+    fn epochs_as_they_are(&mut self, keys: &[String], limit: Instant) -> Result<Vec<Value>, Trouble> {
+        let calls: Vec<Call> = keys.iter().cloned().map(epoch_of).collect();
+        let answers: Result<Vec<Value>, _> = self.call(&calls, limit).into_iter().collect();
+        answers.map_err(|error| self.trouble(&error))
+    }
+
+    /// The fields, by shard, of the series of a family that match.
+    pub(super) fn matching(
+        &mut self,
+        removal: &Removal,
+        keys: &[String],
+        limit: Instant,
+    ) -> Result<Vec<Vec<String>>, Trouble> {
+        let pattern = format!("*|{:016x}|*", record::family_id(&removal.family));
+        let mut fields: Vec<Vec<String>> = vec![Vec::new(); keys.len()];
+        self.scan(keys, Some(&pattern), limit, &mut |shard, field, _| {
+            let values = name_of(&field).and_then(label_values);
+            let wanted =
+                |values: Vec<String>| removal.wanted.iter().all(|(place, value)| values.get(*place) == Some(value));
+            if values.is_some_and(wanted) {
+                fields[shard].push(field);
+            }
+        })?;
+        // A field that is given twice is removed once; the series themselves are last, so that a removal that is cut
+        // short finds them again.
+        fields.iter_mut().for_each(|fields| {
+            fields.sort();
+            fields.dedup();
+        });
+        Ok(fields)
+    }
+}
+
+/// Every field that a series may have, itself last.
+pub(super) fn fields_of(look: &Look, family: &Family, labels: &[Box<str>]) -> Vec<String> {
+    let name = layout::series(record::family_id(family), labels);
+    let parts = family.bounds().len().max(1);
+    let mut fields: Vec<String> = (0..parts).map(|part| format!("n|{part}|{name}")).collect();
+    if matches!(shape(family), Shape::Gauge(_)) {
+        let writers = look.writers.keys().map(String::as_str).chain([ENDED]);
+        fields.extend(writers.map(|writer| format!("g|{writer}|{name}")));
+    }
+    fields.push(format!("s|{name}"));
+    fields
+}
+
+/// The name of the series that a field is about.
+fn name_of(field: &str) -> Option<&str> {
+    match field.split_once('|')? {
+        ("s", name) => Some(name),
+        ("g" | "n", rest) => rest.split_once('|').map(|(_, name)| name),
+        _ => None,
+    }
+}
+
+/// The label values in a series' name.
+fn label_values(name: &str) -> Option<Vec<String>> {
+    serde_json::from_str(name.split_once('|')?.1).ok()
+}
+
+/// By age, as they would stand in one process; by name where that is the same.
+fn in_order(a: &StoredSeries, b: &StoredSeries) -> std::cmp::Ordering {
+    let names = || a.family.name().cmp(b.family.name());
+    a.created.total_cmp(&b.created).then_with(names).then_with(|| a.labels.values().cmp(b.labels.values()))
+}
+
+fn replace<K: PartialEq>(pairs: &mut Vec<(K, String)>, key: K, value: String) {
+    match pairs.iter_mut().find(|(known, _)| *known == key) {
+        Some((_, known)) => *known = value,
+        None => pairs.push((key, value)),
+    }
+}
+
+/// The cursor for the next step, and what this one gave.
+fn step_of(answer: Value) -> Option<(String, Vec<Value>)> {
+    let Value::Array(parts) = answer else { return None };
+    let mut parts = parts.into_iter();
+    match (parts.next().and_then(bulk), parts.next()) {
+        (Some(cursor), Some(Value::Array(fields))) => Some((cursor, fields)),
+        _ => None,
+    }
+}
+
+fn bulk(value: Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        _ => None,
+    }
+}

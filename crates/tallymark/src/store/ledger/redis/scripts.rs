@@ -1,0 +1,182 @@
+//! What a server runs for us: each operation is one Lua file.
+//!
+//! Two roads lead there. A server of version 7 or later keeps them as *functions*, with its data: they survive its
+//! restart and are on its replicas. Where there are none, or the user may not use them, they are *scripts*, called by
+//! their hash, and given to the server again whenever it says that it has forgotten them. The Lua is the same.
+
+use std::time::Instant;
+
+use redis::{Cmd, RedisError, RedisResult, Value, cmd};
+
+use super::layout::fnv;
+use super::trouble::{is_missing, is_refusal};
+use super::wire::{Question, To, Wire};
+
+const NUMBERS: &str = include_str!("numbers.lua");
+
+/// What a server can be asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Open,
+    Greet,
+    Apply,
+    Swap,
+    Note,
+}
+
+impl Operation {
+    const ALL: [Operation; 5] = [Operation::Open, Operation::Greet, Operation::Apply, Operation::Swap, Operation::Note];
+
+    fn name(self) -> &'static str {
+        match self {
+            Operation::Open => "open",
+            Operation::Greet => "greet",
+            Operation::Apply => "apply",
+            Operation::Swap => "swap",
+            Operation::Note => "note",
+        }
+    }
+
+    fn source(self) -> &'static str {
+        match self {
+            Operation::Open => include_str!("open.lua"),
+            Operation::Greet => include_str!("greet.lua"),
+            Operation::Apply => include_str!("apply.lua"),
+            Operation::Swap => include_str!("swap.lua"),
+            Operation::Note => include_str!("note.lua"),
+        }
+    }
+
+    fn script(self) -> String {
+        format!("{NUMBERS}{}return {}(KEYS, ARGV)\n", self.source(), self.name())
+    }
+}
+
+/// How operations are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Road {
+    Functions,
+    Scripts,
+}
+
+/// A question: an operation on a key, or a plain command.
+pub(super) enum Call {
+    Run { operation: Operation, key: String, arguments: Vec<String> },
+    Plain { key: String, command: Cmd },
+}
+
+pub(super) struct Scripts {
+    pub(super) road: Road,
+    /// Hashes of the scripts, by operation, as a server said them.
+    hashes: Vec<String>,
+    /// The name of the functions' library: another for every text of it, so that versions stand side by side.
+    library: String,
+}
+
+impl Scripts {
+    pub(super) fn new(road: Road) -> Scripts {
+        let all: String = Operation::ALL.map(Operation::source).concat();
+        let library = format!("tallymark_{:016x}", fnv(format!("{NUMBERS}{all}").as_bytes()));
+        Scripts { road, hashes: Vec::new(), library }
+    }
+
+    /// Asks everything at once; an answer for each, in their order. Operations that a server does not know are given to
+    /// it, and asked for once more: it has done nothing then.
+    pub(super) fn call(&mut self, wire: &mut Wire, calls: &[Call], limit: Instant) -> Vec<RedisResult<Value>> {
+        let mut answers: Vec<RedisResult<Value>> = Vec::new();
+        let mut open: Vec<usize> = (0..calls.len()).collect();
+        // Once for what is missing, once for the other road, and once for what is missing there.
+        for round in 0..4 {
+            if self.road == Road::Scripts && self.hashes.is_empty() {
+                if let Err(error) = self.load(wire, limit) {
+                    return calls.iter().map(|_| Err(error.clone())).collect();
+                }
+            }
+            let questions: Vec<Question> = open.iter().map(|index| self.question(&calls[*index])).collect();
+            let mut given = wire.exchange(&questions, limit);
+            if round == 0 {
+                answers = given;
+            } else {
+                open.iter().zip(given.drain(..)).for_each(|(index, answer)| answers[*index] = answer);
+            }
+            let failed = |index: &usize, is: fn(&RedisError) -> bool| answers[*index].as_ref().is_err_and(is);
+            open.retain(|index| matches!(calls[*index], Call::Run { .. }));
+            let refused = self.road == Road::Functions && open.iter().any(|index| failed(index, is_refusal));
+            open.retain(|index| failed(index, is_missing) || refused && failed(index, is_refusal));
+            if open.is_empty() {
+                break;
+            }
+            if refused {
+                self.road = Road::Scripts;
+            } else if let Err(error) = self.load(wire, limit) {
+                open.iter().for_each(|index| answers[*index] = Err(error.clone()));
+                break;
+            }
+        }
+        answers
+    }
+
+    fn question(&self, call: &Call) -> Question {
+        match call {
+            Call::Plain { key, command } => Question { to: To::Key(key.clone()), command: command.clone() },
+            Call::Run { operation, key, arguments } => {
+                let mut command = match self.road {
+                    Road::Functions => cmd("FCALL").arg(format!("{}_{}", self.library, operation.name())).take(),
+                    Road::Scripts => cmd("EVALSHA").arg(&self.hashes[*operation as usize]).take(),
+                };
+                command.arg(1).arg(key).arg(arguments);
+                Question { to: To::Key(key.clone()), command }
+            }
+        }
+    }
+
+    /// Gives the operations to every server that takes changes. One that cannot be reached gets them when it is back.
+    fn load(&mut self, wire: &mut Wire, limit: Instant) -> RedisResult<()> {
+        if self.road == Road::Functions {
+            let result =
+                self.give(wire, &[cmd("FUNCTION").arg("LOAD").arg("REPLACE").arg(self.source()).take()], limit);
+            match result {
+                Err(error) if is_refusal(&error) => self.road = Road::Scripts,
+                other => return other.map(drop),
+            }
+        }
+        let commands = Operation::ALL.map(|operation| cmd("SCRIPT").arg("LOAD").arg(operation.script()).take());
+        let hashes = self.give(wire, &commands, limit)?;
+        self.hashes = hashes.into_iter().map(redis::from_redis_value).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// Has every member run commands; the answers of one that did.
+    fn give(&mut self, wire: &mut Wire, commands: &[Cmd], limit: Instant) -> RedisResult<Vec<Value>> {
+        let members = wire.members(limit)?;
+        let questions: Vec<Question> = members
+            .iter()
+            .flat_map(|member| {
+                commands.iter().map(|command| Question { to: To::Member(member.clone()), command: command.clone() })
+            })
+            .collect();
+        let mut result = Ok(Vec::new());
+        let answers = wire.exchange(&questions, limit);
+        for answers in answers.chunks(commands.len()) {
+            match answers.iter().cloned().collect::<RedisResult<Vec<Value>>>() {
+                Ok(values) => result = Ok(values),
+                Err(error) if !error.is_io_error() => return Err(error),
+                Err(error) if matches!(&result, Ok(values) if values.is_empty()) => result = Err(error),
+                Err(_) => {}
+            }
+        }
+        result
+    }
+
+    /// The library of functions.
+    fn source(&self) -> String {
+        let library = &self.library;
+        let mut source = format!("#!lua name={library}\n{NUMBERS}");
+        Operation::ALL.into_iter().for_each(|operation| source.push_str(operation.source()));
+        for operation in Operation::ALL {
+            let name = operation.name();
+            source.push_str(&format!("redis.register_function('{library}_{name}', {name})\n"));
+        }
+        source
+    }
+}
