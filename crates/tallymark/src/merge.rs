@@ -695,9 +695,12 @@ mod tests {
             let (name, hidden) = (name.to_owned(), Kind::Gauge);
             Conflict { name, shown, hidden, series }
         };
-        let before = [conflict("a", Kind::Counter, 1), conflict("b", Kind::Counter, 1)];
+        let mut before = vec![conflict("a", Kind::Counter, 1), conflict("b", Kind::Counter, 1)];
         let now = [conflict("a", Kind::Counter, 9), conflict("b", Kind::Summary, 1), conflict("c", Kind::Counter, 1)];
-        assert_eq!(Conflict::news(&now, &before).collect::<Vec<_>>(), [&now[1], &now[2]]);
+        let merged = Merged { conflicts: now.to_vec(), ..Merged::default() };
+        assert_eq!(Conflict::news(&merged, &mut before), [now[1].notice(), now[2].notice()]);
+        assert_eq!(before, now);
+        assert!(Conflict::news(&merged, &mut before).is_empty());
     }
 
     #[test]
