@@ -657,6 +657,53 @@ mod tests {
     }
 
     #[test]
+    fn the_users_and_the_series_of_a_type_are_those_of_all_its_definitions() {
+        let family = |kind, names: &[&str]| {
+            Arc::new(Family::builder(kind, "load", "").label_names(names.iter().copied()).build().unwrap())
+        };
+        let define = |family: &Arc<Family>, users| Defined { family: Arc::clone(family), users };
+        let gauges = [family(Kind::Gauge, &["a"]), family(Kind::Gauge, &["b"])];
+        let counters = [family(Kind::Counter, &["a"]), family(Kind::Counter, &["b"]), family(Kind::Counter, &["c"])];
+        let value = GaugeValue { instance: None, pid: 7, value: 1.0, stamp: 1, live: true, kept: false };
+        let merge = |last_users| {
+            let users = [2, 1].into_iter().chain([1, 2, last_users]);
+            let defined =
+                gauges.iter().chain(&counters).zip(users).map(|(family, users)| define(family, users)).collect();
+            let series = gauges.iter().chain(&counters).map(|family| HeldSeries {
+                family: Arc::clone(family),
+                labels: Arc::new(family.labels(&["v"]).unwrap()),
+                created: 1.0,
+                value: match family.kind() {
+                    Kind::Gauge => StoredValue::Gauge(vec![value.clone()]),
+                    _ => StoredValue::Total(Total::Number { whole: 1, rest: Default::default() }),
+                },
+                notes: Vec::new(),
+                in_use: true,
+                idle_since: 0,
+            });
+            add_up(defined, series, Limits::default(), 0)
+        };
+        let conflict = |shown, hidden, series| Conflict { name: "load".to_owned(), shown, hidden, series };
+        assert_eq!(merge(0).conflicts, [conflict(Kind::Gauge, Kind::Counter, 3)]);
+        assert_eq!(merge(1).conflicts, [conflict(Kind::Counter, Kind::Gauge, 2)]);
+        assert_eq!(merge(1).families.remove("load").unwrap().into_snapshot().samples().len(), 6);
+    }
+
+    #[test]
+    fn news_are_what_was_not_so_before() {
+        let conflict = |name: &str, shown, series| {
+            let (name, hidden) = (name.to_owned(), Kind::Gauge);
+            Conflict { name, shown, hidden, series }
+        };
+        let mut before = vec![conflict("a", Kind::Counter, 1), conflict("b", Kind::Counter, 1)];
+        let now = [conflict("a", Kind::Counter, 9), conflict("b", Kind::Summary, 1), conflict("c", Kind::Counter, 1)];
+        let merged = Merged { conflicts: now.to_vec(), ..Merged::default() };
+        assert_eq!(Conflict::news(&merged, &mut before), [now[1].notice(), now[2].notice()]);
+        assert_eq!(before, now);
+        assert!(Conflict::news(&merged, &mut before).is_empty());
+    }
+
+    #[test]
     fn a_heap_with_other_buckets_than_the_store_narrows_both() {
         let (stored, in_store) = histogram(&[0.5, 1.0, 2.0], &[1, 1, 1, 1]);
         let (local, on_heap) = histogram(&[1.0, 4.0], &[2, 1, 1]);

@@ -585,6 +585,26 @@ fn the_bound_is_over_all_processes_and_what_is_known_goes_on() {
 }
 
 #[test]
+fn a_series_that_comes_back_takes_its_place_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("file:{}?max_series=3", directory.path().join("metrics.tally").display());
+    let [ours, theirs] = [(); 2]
+        .map(|()| Registry::open(&url).unwrap())
+        .map(|registry| registry.counter("hits", "").label_names(["path"]).register().unwrap());
+    ["/a", "/b", "/c"].into_iter().for_each(|path| ours.with(&[path]).unwrap().inc());
+    theirs.remove(&["/a"]).unwrap();
+    theirs.remove(&["/b"]).unwrap();
+    ours.with(&["/d"]).unwrap().inc();
+    theirs.with(&["/a"]).unwrap().inc_by(5.0).unwrap();
+    ours.with(&["/e"]).unwrap().inc();
+    // Read without a bound: none is folded at reading.
+    let mut found = values(&Registry::open(url.split_once('?').unwrap().0).unwrap());
+    found.sort();
+    let expected = ["/a\"} 5.0", "/c\"} 1.0", "/d\"} 1.0", "overflow\"} 1.0"];
+    assert_eq!(found, expected.map(|end| format!("hits_total{{path=\"{end}")));
+}
+
+#[test]
 fn a_file_with_more_series_than_it_may_have_shows_those_created_first() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("metrics.tally");
