@@ -13,15 +13,14 @@ Example:
     1.0
 """
 
-import atexit
-
-from . import _tallymark
+# Registers what the end of the process does.
+from . import _ending as _ending
 
 # Programs use these as attributes of the package, without importing them.
 from . import decorator as decorator
 from . import mmap_dict as mmap_dict
 from ._stand_in import install_as_prometheus_client
-from ._tallymark import use_store
+from ._tallymark import flush, use_store
 from .exposition import (
     CONTENT_TYPE_LATEST,
     CONTENT_TYPE_PLAIN_0_0_4,
@@ -77,6 +76,7 @@ __all__ = (
     "delete_from_gateway",
     "disable_created_metrics",
     "enable_created_metrics",
+    "flush",
     "generate_latest",
     "get_or_create",
     "install_as_prometheus_client",
@@ -90,7 +90,3 @@ __all__ = (
     "use_store",
     "write_to_textfile",
 )
-
-# What a process has counted is folded into the store's totals at a clean exit; a killed one's is
-# folded by the next reader.
-atexit.register(_tallymark.leave)

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 static GENERATION: AtomicU32 = AtomicU32::new(1);
 static GATE: AtomicBool = AtomicBool::new(false);
+static STILL: AtomicBool = AtomicBool::new(false);
 /// Descriptors that a child closes: they carry locks, or listen, for this process only.
 static CLOSE_IN_CHILD: [AtomicI32; 64] = [const { AtomicI32::new(-1) }; 64];
 
@@ -28,9 +29,22 @@ pub fn generation() -> u32 {
 /// Held for microseconds, or for as long as a bounded wait for the file's lock takes. Not re-entrant.
 pub fn gate() -> Gate {
     register();
+    take(&GATE);
+    Gate(())
+}
+
+/// Has forks of this process wait, and others who ask for the same: around calls of a library that has locks of its own,
+/// which a child would find held for ever. Asked for before the gate, never under it.
+pub fn still() -> Still {
+    register();
+    take(&STILL);
+    Still(())
+}
+
+fn take(lock: &AtomicBool) {
     let mut tries = 0u32;
-    // Acquire: pairs with the release in `Gate::drop`.
-    while GATE.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+    // Acquire: pairs with the release where it is given back.
+    while lock.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
         tries += 1;
         match tries {
             0..64 => std::hint::spin_loop(),
@@ -38,7 +52,15 @@ pub fn gate() -> Gate {
             _ => std::thread::sleep(Duration::from_micros(50)),
         }
     }
-    Gate(())
+}
+
+/// No fork happens.
+pub struct Still(());
+
+impl Drop for Still {
+    fn drop(&mut self) {
+        STILL.store(false, Ordering::Release);
+    }
 }
 
 /// The structure lock, held.
@@ -65,6 +87,11 @@ impl<T> Gated<T> {
     pub fn lock(&self) -> Held<'_, T> {
         let gate = gate();
         Held { value: self.0.lock().unwrap_or_else(PoisonError::into_inner), _gate: gate }
+    }
+
+    /// The value, where nobody else can have it.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -165,11 +192,12 @@ fn register() {
 }
 
 extern "C" fn before() {
-    std::mem::forget(gate());
+    // In the order in which everybody takes them.
+    std::mem::forget((still(), gate()));
 }
 
 extern "C" fn after_in_parent() {
-    drop(Gate(()));
+    drop((Gate(()), Still(())));
 }
 
 extern "C" fn after_in_child() {
@@ -182,5 +210,5 @@ extern "C" fn after_in_child() {
             unsafe { libc::close(descriptor) };
         }
     }
-    drop(Gate(()));
+    drop((Gate(()), Still(())));
 }

@@ -62,6 +62,17 @@ impl ExactSum {
         self.special += other.special;
     }
 
+    /// What is missing from `other` to this sum, rounded once; 0 where both are the same infinity or not a number.
+    pub fn minus(&self, other: &ExactSum) -> f64 {
+        if self.special != 0.0 || other.special != 0.0 {
+            let same = self.value() == other.value() || self.value().is_nan() && other.value().is_nan();
+            return if same { 0.0 } else { self.value() - other.value() };
+        }
+        let mut difference = self.clone();
+        other.partials.iter().for_each(|partial| difference.add(-partial));
+        difference.value()
+    }
+
     /// The sum, rounded once, to the nearest float (ties to even).
     pub fn value(&self) -> f64 {
         if self.special != 0.0 {
@@ -89,8 +100,8 @@ impl ExactSum {
         high
     }
 
-    /// The sum as words for the file.
-    pub(crate) fn to_words(&self) -> [u64; KEPT] {
+    /// The sum as words, to be kept.
+    pub fn to_words(&self) -> [u64; KEPT] {
         let mut words = [0; KEPT];
         if self.special != 0.0 {
             words[0] = self.special.to_bits();
@@ -103,7 +114,7 @@ impl ExactSum {
     }
 
     /// The sum that [`to_words`](Self::to_words) wrote; any bits give some sum.
-    pub(crate) fn from_words(words: &[u64]) -> ExactSum {
+    pub fn from_words(words: &[u64]) -> ExactSum {
         let mut sum = ExactSum::default();
         words.iter().for_each(|word| sum.add(f64::from_bits(*word)));
         sum
@@ -141,6 +152,21 @@ mod tests {
         sum.add(f64::NEG_INFINITY);
         assert!(sum.value().is_nan());
         assert!(ExactSum::from_words(&sum.to_words()).value().is_nan());
+    }
+
+    #[test]
+    fn a_difference_is_what_was_added_since() {
+        let mut sent = ExactSum::default();
+        sent.add(1e16);
+        let mut total = sent.clone();
+        total.add(0.25);
+        assert_eq!(total.minus(&sent), 0.25);
+        assert_eq!(sent.minus(&total), -0.25);
+        total.add(f64::INFINITY);
+        assert_eq!((total.minus(&sent), total.minus(&total)), (f64::INFINITY, 0.0));
+        total.add(f64::NEG_INFINITY);
+        assert!(total.minus(&sent).is_nan());
+        assert_eq!(total.minus(&total), 0.0);
     }
 
     proptest! {

@@ -60,7 +60,7 @@ fn open(path: &Path) -> Store {
 fn attach(store: &Store, family: &str, shape: Shape) -> Attachment {
     let cells = Attachment::default();
     let _gate = fork::gate();
-    store.attach(&cells, FamilyBytes { key: family.as_bytes(), details: b"" }, b"", shape, 1.0).unwrap();
+    store.attach(&cells, FamilyBytes { key: family.as_bytes(), details: b"", most: None }, b"", shape, 1.0).unwrap();
     cells
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn open_existing(url: &str) -> Result<Store, Error> {
 
 fn shared(url: &str, store: Store) -> Result<Store, Error> {
     match store {
-        Store::Memory => Err(Error::NotShared(url.to_owned())),
+        Store::Memory | Store::Capped(_) => Err(Error::NotShared(url.to_owned())),
         store => Ok(store),
     }
 }

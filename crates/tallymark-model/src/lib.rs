@@ -35,4 +35,4 @@ pub use label::Labels;
 pub use name::Escaping;
 pub use native::{NativeHistogram, Span};
 pub use sample::{Sample, Timestamp};
-pub use snapshot::{Body, FamilySnapshot, SeriesSnapshot, Snapshot, Value};
+pub use snapshot::{Body, FamilySnapshot, Process, SeriesSnapshot, Snapshot, Value};

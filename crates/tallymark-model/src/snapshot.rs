@@ -26,7 +26,7 @@ impl Snapshot {
     /// # use tallymark_model::{Body, Family, FamilySnapshot, Kind, SeriesSnapshot, Snapshot, Value};
     /// let family = Family::builder(Kind::Summary, "latency", "Seconds.").unit("seconds").build()?;
     /// let value = Value::Summary { count: 2, sum: 0.5 };
-    /// let series = SeriesSnapshot { labels: Arc::new(family.labels::<&str>(&[])?), pid: None, value, created: None };
+    /// let series = SeriesSnapshot { labels: Arc::new(family.labels::<&str>(&[])?), process: None, value, created: None };
     /// let family = FamilySnapshot { family: Arc::new(family), body: Body::Series(vec![series]) };
     /// let left = Snapshot { families: vec![family] }.restrict(&HashSet::from(["latency_seconds_sum"]));
     /// assert_eq!(left.families[0].samples().len(), 1);
@@ -72,7 +72,7 @@ impl FamilySnapshot {
     /// let family = Family::builder(Kind::Counter, "hits", "Hits.").label_names(["path"]).build()?;
     /// let series = SeriesSnapshot {
     ///     labels: Arc::new(family.labels(&["/"])?),
-    ///     pid: None,
+    ///     process: None,
     ///     value: Value::Counter { total: 3.0, exemplar: None },
     ///     created: None,
     /// };
@@ -107,8 +107,9 @@ impl FamilySnapshot {
             Added::State(state) => put(&mut labels, self.family.name(), state),
             Added::Pairs(pairs) => pairs.iter().for_each(|(name, value)| put(&mut labels, name, value)),
         }
-        if let Some(pid) = series.pid {
-            put(&mut labels, "pid", &pid.to_string());
+        if let Some(process) = &series.process {
+            process.instance.iter().for_each(|instance| put(&mut labels, "instance", instance));
+            put(&mut labels, "pid", &process.pid.to_string());
         }
         Sample {
             name: format!("{}{}", self.family.name(), line.suffix),
@@ -153,12 +154,21 @@ impl Body {
 pub struct SeriesSnapshot {
     /// The label values.
     pub labels: Arc<Labels>,
-    /// Set where a gauge has one series per process: the `pid` label, which takes the place of a label of that name.
-    pub pid: Option<u32>,
+    /// Set where a gauge has one series per process.
+    pub process: Option<Process>,
     /// The value.
     pub value: Value,
     /// When the series was first created in the store, in seconds since the Unix epoch; `None` leaves `_created` out.
     pub created: Option<f64>,
+}
+
+/// The process that a series is of: labels that come last, and take the place of labels of their names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Process {
+    /// Its host, the label `instance`, where there may be several.
+    pub instance: Option<Arc<str>>,
+    /// Its process id, the label `pid`.
+    pub pid: u32,
 }
 
 /// The value of a series, by type.
@@ -201,10 +211,10 @@ mod tests {
     use crate::{FamilyBuilder, Kind};
 
     /// One series of the family, with every label value `v`.
-    fn one(family: FamilyBuilder, value: Value, created: Option<f64>, pid: Option<u32>) -> FamilySnapshot {
+    fn one(family: FamilyBuilder, value: Value, created: Option<f64>, process: Option<Process>) -> FamilySnapshot {
         let family = family.build().unwrap();
         let labels = family.labels(&vec!["v"; family.label_names().len()]).unwrap();
-        let series = SeriesSnapshot { labels: Arc::new(labels), pid, value, created };
+        let series = SeriesSnapshot { labels: Arc::new(labels), process, value, created };
         FamilySnapshot { family: Arc::new(family), body: Body::Series(vec![series]) }
     }
 
@@ -274,11 +284,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_takes_the_place_of_a_label_of_that_name() {
-        let gauge = |labels: [&str; 2]| Family::builder(Kind::Gauge, "g", "").label_names(labels);
+    fn a_process_takes_the_place_of_labels_of_its_names() {
+        let shown = |labels: [&str; 2], instance: Option<&str>| {
+            let process = Process { instance: instance.map(Arc::from), pid: 42 };
+            let family = Family::builder(Kind::Gauge, "g", "").label_names(labels);
+            shown(&one(family, Value::Gauge(1.0), None, Some(process)))
+        };
 
-        assert_eq!(shown(&one(gauge(["a", "b"]), Value::Gauge(1.0), None, Some(42))), ["g{a=v,b=v,pid=42} 1"]);
-        assert_eq!(shown(&one(gauge(["pid", "b"]), Value::Gauge(1.0), None, Some(42))), ["g{pid=42,b=v} 1"]);
+        assert_eq!(shown(["a", "z"], None), ["g{a=v,z=v,pid=42} 1"]);
+        assert_eq!(shown(["pid", "b"], None), ["g{pid=42,b=v} 1"]);
+        assert_eq!(shown(["a", "z"], Some("web")), ["g{a=v,z=v,instance=web,pid=42} 1"]);
+        assert_eq!(shown(["pid", "instance"], Some("web")), ["g{pid=42,instance=web} 1"]);
     }
 
     #[test]

@@ -101,12 +101,25 @@ impl Children {
         let known = self.lock().by_value(py, hash, &values);
         let child = match known {
             Some(child) => child,
-            None => self.make(parent, state, hash, &values)?,
+            None => match state.overflow_for(py, &values)? {
+                // Nothing is kept of these values: asked for again, they may have a series of their own.
+                Some(overflow) => return self.overflow(parent, state, overflow.values()),
+                None => self.make(parent, state, hash, &values)?,
+            },
         };
         if are_plain {
             self.keep(&texts, &child, py);
         }
         Ok(child)
+    }
+
+    /// The child for the series that further label sets count in.
+    #[cold]
+    fn overflow(&self, parent: &Bound<'_, MetricWrapperBase>, state: &State, values: &[Box<str>]) -> PyResult<Child> {
+        let values: Few<&str> = values.iter().map(|value| &**value).collect();
+        let hash = self.hash(&values);
+        let known = self.lock().by_value(parent.py(), hash, &values);
+        known.map_or_else(|| self.make(parent, state, hash, &values), Ok)
     }
 
     #[cold]

@@ -1,8 +1,8 @@
 //! Which exception an error of the core is in Python: the class that the official client raises, with the core's text.
 
 use pyo3::PyErr;
-use pyo3::exceptions::{PyOSError, PyValueError};
-use tallymark::Error;
+use pyo3::exceptions::{PyConnectionError, PyOSError, PyPermissionError, PyTimeoutError, PyValueError};
+use tallymark::{Error, Reason};
 use tallymark_transport::ServeError;
 
 /// What a refused definition, label set, exemplar or amount raises.
@@ -10,10 +10,20 @@ pub(crate) fn refused(error: impl ToString) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
-/// What an error of the core raises: `ValueError` for what was asked, `OSError` for files.
+/// What an error of the core raises: `ValueError` for what was asked, `OSError` for files, and its subclasses for stores
+/// of many hosts.
 pub(crate) fn core(error: Error) -> PyErr {
     match error {
         Error::File(_) | Error::NoDirectory { .. } => PyOSError::new_err(error.to_string()),
+        Error::Store { reason, ref message } => {
+            let message = message.clone();
+            match reason {
+                Reason::Unreachable => PyConnectionError::new_err(message),
+                Reason::Timeout => PyTimeoutError::new_err(message),
+                Reason::Denied | Reason::ReadOnly => PyPermissionError::new_err(message),
+                _ => PyOSError::new_err(message),
+            }
+        }
         _ => refused(error),
     }
 }

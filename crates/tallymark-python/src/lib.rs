@@ -51,7 +51,7 @@ mod _tallymark {
     #[pymodule_export]
     use super::server::{Server, serve};
     #[pymodule_export]
-    use super::store::{end_identity, forget_identities, leave, store_url, use_store};
+    use super::store::{end_identity, flush, forget_identities, leave, store_url, use_store};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -8,6 +8,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use tallymark::fork::Gated;
@@ -51,7 +52,7 @@ struct Identity {
 /// `values.MutexValue` counts, stays where it is. Call it once, early; processes that are forked later use it too.
 ///
 /// Args:
-///     url: ``memory:`` or ``file:/path/metrics.tally``.
+///     url: ``memory:``, ``file:/path/metrics.tally``, ``sqlite:/path/metrics.db`` or ``redis://host:6379/0?prefix=app``.
 ///
 /// Raises:
 ///     ValueError: The URL names no store.
@@ -65,6 +66,7 @@ pub(crate) fn use_store(py: Python<'_>, url: &str) -> PyResult<()> {
         let (mode, former) = (GaugeMode::Auto, former.unwrap_or_default());
         *chosen = Some(Chosen { store: store.clone(), mode, is_named: true, former });
     }
+    at_the_end(py, &store);
     // Processes that this program says it is go on in the new store.
     end_identities(|_| true);
     py.detach(|| {
@@ -72,7 +74,7 @@ pub(crate) fn use_store(py: Python<'_>, url: &str) -> PyResult<()> {
             live_families().iter().for_each(|family| family.use_store(store.clone()));
             // Of two threads that choose at once the later one wins for every family.
             match CHOSEN.lock().as_ref() {
-                Some(chosen) if !is_same(&chosen.store, &store) => store = chosen.store.clone(),
+                Some(chosen) if !chosen.store.is(&store) => store = chosen.store.clone(),
                 _ => break,
             }
         }
@@ -98,10 +100,39 @@ pub(crate) fn leave(py: Python<'_>) {
     };
     // Without letting Python go: what no thread updates meanwhile is folded exactly.
     live_families().iter().for_each(|family| family.share());
-    stores.iter().for_each(Store::leave);
+    stores.iter().for_each(Store::fold);
     let families: Vec<Weak<AnyFamily>> = IDENTITIES.lock().iter().flat_map(|it| it.families.clone()).collect();
     families.iter().filter_map(Weak::upgrade).for_each(|family| family.share());
     end_identities(|_| true);
+    py.detach(|| stores.iter().for_each(Store::leave));
+}
+
+/// Return when all that was counted on this host before is in the store.
+///
+/// That is at once where the store is memory or a file. SQLite and Redis are fed in the background, once in an interval:
+/// a function that is frozen between its invocations calls this at the end of each.
+///
+/// Args:
+///     timeout: How many seconds that may take.
+///
+/// Raises:
+///     TimeoutError: It took longer. Nothing is lost: what was counted stays in this host's spool and is sent later. That is
+///         so with the other errors, too.
+///     ConnectionError: The store cannot be reached.
+///     PermissionError: The store does not let this user write.
+///     OSError: The store has no room, is not ready, or something else is there.
+///     ValueError: *timeout* is no number of seconds.
+#[pyfunction]
+#[pyo3(signature = (timeout = 5.0))]
+pub(crate) fn flush(py: Python<'_>, timeout: f64) -> PyResult<()> {
+    let limit = Duration::try_from_secs_f64(timeout)
+        .map_err(|_| error::refused(format!("timeout={timeout}: not a number of seconds such as 5.0")))?;
+    let Some(store) = chosen() else { return Ok(()) };
+    py.detach(|| {
+        live_families().iter().for_each(|family| family.share());
+        store.flush(limit)
+    })
+    .map_err(error::core)
 }
 
 /// The store of new metrics, if there has been a metric: what is known of it without asking Python.
@@ -128,11 +159,22 @@ pub(crate) fn default_store(py: Python<'_>) -> (Store, GaugeMode) {
         let known = known.get_or_insert(chosen);
         ((known.store.clone(), known.mode), is_first)
     };
+    if is_first {
+        at_the_end(py, &answer.0);
+    }
     if let (Some(trouble), true) = (trouble, is_first) {
         // What a handler raises is not this metric's trouble.
         drop(log::emit(py, "error", &format!("{trouble}; counting in this process's memory"), None));
     }
     answer
+}
+
+/// Has the end of this process seen to, where a store is to hear of it.
+fn at_the_end(py: Python<'_>, store: &Store) {
+    if let Store::Ledger(_) = store {
+        // Where it cannot be, the exit is not a clean one: what was counted stays in the spool.
+        drop(py.import("tallymark._ending").and_then(|module| module.call_method0("on_sigterm")));
+    }
 }
 
 fn from_environment() -> Result<Chosen, (GaugeMode, String)> {
@@ -157,7 +199,7 @@ pub(crate) fn family(py: Python<'_>, definition: Family) -> Arc<AnyFamily> {
     follow(&family);
     // Another thread may have changed the store before it could see the family.
     let (now, _) = default_store(py);
-    if !is_same(&store, &now) {
+    if !store.is(&now) {
         family.use_store(now);
     }
     family
@@ -291,12 +333,4 @@ fn live_families() -> Vec<Arc<AnyFamily>> {
 /// The names of all families of this process.
 pub(crate) fn declared_names() -> HashSet<String> {
     live_families().iter().map(|family| family.definition().name().to_owned()).collect()
-}
-
-fn is_same(one: &Store, other: &Store) -> bool {
-    match (one, other) {
-        (Store::Memory, Store::Memory) => true,
-        (Store::File(one), Store::File(other)) => Arc::ptr_eq(one, other),
-        _ => false,
-    }
 }

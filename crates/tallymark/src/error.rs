@@ -13,12 +13,23 @@ pub enum Error {
     #[error("Duplicated timeseries in Registry: {0}; give the metric another name, or keep the first handle")]
     Duplicate(String),
     /// The store's URL says nothing known.
-    #[error("{url}: {problem}; a store is memory: or file:/path/metrics.tally")]
+    #[error(
+        "{url}: {problem}; a store is memory:, file:/path/metrics.tally, sqlite:/path/metrics.db or redis://host:6379/0"
+    )]
     Url {
         /// The URL, without its password.
         url: String,
         /// What is wrong with it.
-        problem: &'static str,
+        problem: String,
+    },
+    /// A store of many hosts could not be reached, or said no.
+    #[cfg(feature = "sqlite")]
+    #[error("{message}")]
+    Store {
+        /// What is wrong, with the store's URL and what would help.
+        message: String,
+        /// What kind of trouble it is.
+        reason: crate::Reason,
     },
     /// The file could not be used as a store.
     #[error(transparent)]

@@ -5,6 +5,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -14,12 +15,14 @@ use tallymark_model::{GaugeMode, Kind, Labels};
 use crate::metric::Handle;
 use crate::series::Series;
 use crate::store::Store;
-use crate::{Error, clock};
+use crate::{Error, clock, limits};
 
 /// What the series of a family share.
 pub(crate) struct Shared {
     pub(crate) definition: Arc<tallymark_model::Family>,
     store: ArcSwap<Store>,
+    /// Whether it was logged that there are too many series.
+    overflows: AtomicBool,
 }
 
 impl Shared {
@@ -29,6 +32,12 @@ impl Shared {
 
     pub(crate) fn shape(&self) -> Shape {
         shape(&self.definition)
+    }
+
+    /// What is to be logged because a label set counts in the overflow series, if none did before.
+    pub(crate) fn overflow_notice(&self) -> Option<String> {
+        let most = self.store.load().max_series()?;
+        (!self.overflows.swap(true, Ordering::Relaxed)).then(|| limits::notice(&self.definition, most))
     }
 }
 
@@ -63,8 +72,9 @@ pub struct AnyFamily {
 impl AnyFamily {
     /// A family that counts into `store`. Registering it anywhere is the caller's business.
     pub fn new(definition: tallymark_model::Family, store: Store) -> AnyFamily {
+        let (definition, store) = (Arc::new(definition), ArcSwap::from_pointee(store));
         AnyFamily {
-            shared: Arc::new(Shared { definition: Arc::new(definition), store: ArcSwap::from_pointee(store) }),
+            shared: Arc::new(Shared { definition, store, overflows: AtomicBool::new(false) }),
             series: papaya::HashMap::default(),
             order: Mutex::default(),
         }
@@ -75,7 +85,8 @@ impl AnyFamily {
         &self.shared.definition
     }
 
-    /// The series of these label values, made at the time `created` if it does not exist here yet.
+    /// The series of these label values, made at the time `created` if it does not exist here yet. Where the store's
+    /// `max_series` allows no further one it is the family's overflow series, whose label values are all `overflow`.
     ///
     /// # Errors
     /// [`Error::Definition`] if there are not as many values as label names.
@@ -92,15 +103,56 @@ impl AnyFamily {
                 return Ok(Arc::clone(series));
             }
             let series = Arc::new(Series::new(Arc::clone(&self.shared), labels, created));
-            let notice = series.attach_gated();
-            table.insert(ByValues(Arc::clone(series.labels())), Arc::clone(&series));
-            Arc::make_mut(&mut self.lock_order()).push(Arc::clone(&series));
-            (series, notice)
+            let attached = series.attach_gated();
+            if attached.overflows || self.has_too_many(&series) {
+                let notice = attached.notice.or_else(|| self.shared.overflow_notice());
+                (self.overflow_gated(created)?, notice)
+            } else {
+                self.insert_gated(&series);
+                (series, attached.notice)
+            }
         };
+        self.shared.store().start();
         if let Some(notice) = notice {
             log::warn!("{notice}");
         }
         Ok(series)
+    }
+
+    /// Whether the store says how many series it may have.
+    pub fn is_bounded(&self) -> bool {
+        self.shared.store.load().max_series().is_some()
+    }
+
+    /// Whether the store's `max_series` is for other series that this process knows. A shared store counts those of all
+    /// processes itself, as long as it has room.
+    fn has_too_many(&self, series: &Series) -> bool {
+        let Some(most) = self.shared.store.load().max_series().filter(|_| series.is_on_heap()) else { return false };
+        if limits::is_overflow(series.labels().values()) {
+            return false;
+        }
+        let known = self.lock_order();
+        // The overflow series may be one of them, and does not count.
+        known.len() >= most as usize
+            && known.iter().filter(|known| !limits::is_overflow(known.labels().values())).count() >= most as usize
+    }
+
+    /// The series that further label sets count in.
+    fn overflow_gated(&self, created: f64) -> Result<Arc<Series>, Error> {
+        let values = vec![limits::OVERFLOW; self.definition().label_names().len()];
+        if let Some(series) = self.series.pin().get(&Values(&values)) {
+            return Ok(Arc::clone(series));
+        }
+        let series = Arc::new(Series::new(Arc::clone(&self.shared), self.definition().labels(&values)?, created));
+        // What is to be logged has been.
+        series.attach_gated();
+        self.insert_gated(&series);
+        Ok(series)
+    }
+
+    fn insert_gated(&self, series: &Arc<Series>) {
+        self.series.pin().insert(ByValues(Arc::clone(series.labels())), Arc::clone(series));
+        Arc::make_mut(&mut self.lock_order()).push(Arc::clone(series));
     }
 
     /// Removes the series that have each of these values at its place among the label names, in every process that shares
@@ -119,8 +171,8 @@ impl AnyFamily {
             }
             !removed
         });
-        if let Store::File(store) = self.shared.store() {
-            store.remove_matching(&self.shared, &matches);
+        if let Some(store) = self.shared.store().file() {
+            store.remove_where(self.definition(), wanted);
         }
     }
 
@@ -145,8 +197,8 @@ impl AnyFamily {
     pub fn reset_at(&self, created: f64) {
         let notices: Vec<String> = {
             let _gate = fork::gate();
-            if let Store::File(store) = self.shared.store() {
-                store.remove_matching(&self.shared, &|_| true);
+            if let Some(store) = self.shared.store().file() {
+                store.remove_where(self.definition(), &[]);
             }
             self.lock_order().iter().filter_map(|series| series.start_again(created)).collect()
         };
@@ -165,7 +217,7 @@ impl AnyFamily {
     /// Offers the series that a shared store had no room for to it again, until it refuses one: before a scrape, and at
     /// the end of a process.
     pub fn share(&self) {
-        if matches!(self.shared.store(), Store::File(_)) {
+        if self.shared.store().file().is_some() {
             let waiting = self.list();
             let _all = waiting.iter().filter(|series| series.is_on_heap()).all(|series| series.share());
         }

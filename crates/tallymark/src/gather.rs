@@ -3,13 +3,13 @@
 //! The numbers of a family are what its store holds, of all processes, and what this process has on its own heap: all
 //! of it in the memory store; in a shared one only what the store had no room for.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tallymark_model::{Body, FamilySnapshot};
 
 use crate::merge::{self, StoreFamily};
-use crate::{AnyFamily, FileStore, Store};
+use crate::store::StoreReading;
+use crate::{AnyFamily, Store};
 
 /// What [`gather`] found.
 #[derive(Debug, Default)]
@@ -26,19 +26,17 @@ pub struct Gathered {
 /// `stores` are read even if no family counts into them, and what they hold beside the families is given too.
 /// `with_created` says whether series carry their time of creation.
 pub fn gather(families: &[Arc<AnyFamily>], stores: &[Store], with_created: bool) -> Gathered {
-    let mut readings: Vec<(Arc<FileStore>, HashMap<String, StoreFamily>)> = Vec::new();
+    let mut readings: Vec<(Store, StoreReading)> = Vec::new();
     let mut gathered = Gathered::default();
     let mut unshared = 0;
     // All of them before any store is read: a series may move from the heap into its store on this occasion.
     let locals: Vec<FamilySnapshot> = families.iter().map(|family| merge::local(family)).collect();
     for (family, local) in families.iter().zip(locals) {
-        let shared = match family.store() {
-            Store::File(store) => {
-                unshared += if let Body::Series(series) = &local.body { series.len() } else { 0 };
-                reading(&mut readings, &store).remove(family.definition().name())
-            }
-            Store::Memory => None,
-        };
+        let store = family.store();
+        if let (false, Body::Series(series)) = (store.file().is_none(), &local.body) {
+            unshared += series.len();
+        }
+        let shared = reading(&mut readings, &store).families.remove(family.definition().name());
         gathered.declared.push(match shared {
             Some(mut shared) => {
                 shared.add_local(local);
@@ -48,11 +46,14 @@ pub fn gather(families: &[Arc<AnyFamily>], stores: &[Store], with_created: bool)
         });
     }
     for store in stores {
-        let Store::File(store) = store else { continue };
-        let mut rest: Vec<_> = reading(&mut readings, store).drain().map(|(_, family)| family).collect();
+        let reading = reading(&mut readings, store);
+        let mut rest: Vec<_> = reading.families.drain().map(|(_, family)| family).collect();
         rest.sort_by_key(|family| family.ordinal);
         gathered.undeclared.extend(rest.into_iter().map(StoreFamily::into_snapshot));
-        gathered.undeclared.extend(store.own_metrics(unshared));
+        if !reading.own.is_empty() {
+            gathered.undeclared.append(&mut reading.own);
+            gathered.undeclared.push(merge::unshared_series(unshared));
+        }
     }
     if !with_created {
         for family in gathered.declared.iter_mut().chain(&mut gathered.undeclared) {
@@ -64,13 +65,10 @@ pub fn gather(families: &[Arc<AnyFamily>], stores: &[Store], with_created: bool)
     gathered
 }
 
-fn reading<'a>(
-    readings: &'a mut Vec<(Arc<FileStore>, HashMap<String, StoreFamily>)>,
-    store: &Arc<FileStore>,
-) -> &'a mut HashMap<String, StoreFamily> {
-    let known = readings.iter().position(|(known, _)| Arc::ptr_eq(known, store));
+fn reading<'a>(readings: &'a mut Vec<(Store, StoreReading)>, store: &Store) -> &'a mut StoreReading {
+    let known = readings.iter().position(|(known, _)| known.is(store));
     let index = known.unwrap_or_else(|| {
-        readings.push((Arc::clone(store), store.read()));
+        readings.push((store.clone(), store.read()));
         readings.len() - 1
     });
     &mut readings[index].1

@@ -23,6 +23,8 @@ mod clock;
 mod error;
 mod family;
 mod gather;
+mod gauge;
+mod limits;
 mod merge;
 pub mod metric;
 mod record;
@@ -40,3 +42,5 @@ pub use metric::{Counter, Gauge, Histogram, Info, StateSet, Summary};
 pub use registry::{Definition, Registry};
 pub use series::Series;
 pub use store::{FileStore, Options, Store};
+#[cfg(feature = "sqlite")]
+pub use store::{LedgerStore, Reason};

@@ -3,16 +3,65 @@
 //! The rules are the table "Semantics every store shares": counters, summaries and histograms add; gauges go by their
 //! mode; infos, states and exemplars are the newest.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tallymark_cells::Block;
-use tallymark_cells::file::{self, GaugeTotal, ProcessValue, Reading, Status, Total};
-use tallymark_model::{Body, Exemplar, Family, FamilySnapshot, GaugeMode, Kind, Labels, SeriesSnapshot, Value};
+use tallymark_cells::file::{self, Reading, SeriesTotal, Status, Total};
+use tallymark_model::{Body, Exemplar, Family, FamilySnapshot, Kind, Labels, Process, SeriesSnapshot, Value};
 
+use crate::gauge::{self, GaugeValue};
+use crate::limits::{self, Limits};
 use crate::series::Note;
 use crate::{AnyFamily, record};
+
+/// A definition in a store.
+pub(crate) struct Defined {
+    pub(crate) family: Arc<Family>,
+    /// How many live processes count in it.
+    pub(crate) users: u32,
+}
+
+/// A series in a store, over all its processes.
+pub(crate) struct HeldSeries {
+    pub(crate) family: Arc<Family>,
+    pub(crate) labels: Arc<Labels>,
+    /// Seconds since the Unix epoch.
+    pub(crate) created: f64,
+    pub(crate) value: StoredValue,
+    pub(crate) notes: Vec<Note>,
+    /// Whether a process is known to have it now.
+    pub(crate) in_use: bool,
+    /// When a process last had it, if none is known to: nanoseconds since the Unix epoch, 0 where that is not known.
+    pub(crate) idle_since: u64,
+}
+
+/// The numbers of a series in a store.
+pub(crate) enum StoredValue {
+    /// A number or a tally, of all processes together.
+    Total(Total),
+    /// A gauge, process by process.
+    Gauge(Vec<GaugeValue>),
+}
+
+/// What a store holds.
+#[derive(Default)]
+pub(crate) struct Merged {
+    pub(crate) families: HashMap<String, StoreFamily>,
+    pub(crate) conflicts: Vec<Conflict>,
+    /// How many families have an overflow series.
+    pub(crate) overflowing: usize,
+}
+
+/// Series that are not shown, because most processes use their name for another type.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Conflict {
+    pub(crate) name: String,
+    pub(crate) shown: Kind,
+    pub(crate) hidden: Kind,
+    pub(crate) series: usize,
+}
 
 /// A family as a store holds it, over every definition of its name and type.
 pub(crate) struct StoreFamily {
@@ -32,6 +81,44 @@ pub(crate) struct Known {
     series: Vec<Option<(u32, Arc<Labels>)>>,
 }
 
+impl Known {
+    /// Decodes what is new; `false` if the file at the path is another one already than the one that was read.
+    pub(crate) fn learn(&mut self, file: &file::Store, read: u64) -> bool {
+        if self.file != read {
+            *self = Known { file: read, ..Known::default() };
+        }
+        // CAST: the file numbers families and series in 32 bits.
+        let new = file.descriptors(self.families.len() as u32, self.series.len() as u32);
+        if new.file != read {
+            return false;
+        }
+        self.families.extend(
+            new.families.into_iter().map(|family| record::decode_family(&family.key, &family.details).map(Arc::new)),
+        );
+        for series in new.series {
+            let labels = self.families.get(series.family as usize).and_then(Option::as_ref).and_then(|family| {
+                let values = record::decode_values(&series.key)?;
+                family.labels(&values).ok()
+            });
+            self.series.push(labels.map(|labels| (series.family, Arc::new(labels))));
+        }
+        true
+    }
+
+    /// A family, by its number in the file.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn family(&self, number: usize) -> Option<&Arc<Family>> {
+        self.families.get(number)?.as_ref()
+    }
+
+    /// The family and the labels of a series, by its number in the file.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn series(&self, number: u32) -> Option<(Arc<Family>, Arc<Labels>)> {
+        let (family, labels) = self.series.get(number as usize)?.as_ref()?;
+        Some((Arc::clone(self.family(*family as usize)?), Arc::clone(labels)))
+    }
+}
+
 /// The series that this process has on its own heap, after those that a shared store had no room for were offered to it
 /// again.
 pub(crate) fn local(family: &AnyFamily) -> FamilySnapshot {
@@ -42,7 +129,7 @@ pub(crate) fn local(family: &AnyFamily) -> FamilySnapshot {
         let value = one.on_heap(|block, notes| heap_value(definition, block, notes));
         let Some(value) = value else { continue };
         let created = has_created(definition).then(|| one.created());
-        series.push(SeriesSnapshot { labels: Arc::clone(one.labels()), pid: None, value, created });
+        series.push(SeriesSnapshot { labels: Arc::clone(one.labels()), process: None, value, created });
     }
     FamilySnapshot { family: Arc::clone(definition), body: Body::Series(series) }
 }
@@ -87,57 +174,230 @@ fn in_order(exemplars: impl Iterator<Item = (u16, Exemplar)>) -> Vec<(usize, Exe
     exemplars
 }
 
-/// What the file holds, by family name. Families of one name and type are one: their series stand together, and
-/// different bucket layouts are merged on the bounds they share.
-pub(crate) fn by_name(known: &mut Known, file: &file::Store, reading: Reading) -> HashMap<String, StoreFamily> {
-    if !learn(known, file, reading.file) {
-        return HashMap::new();
+/// What the file holds, by family name.
+pub(crate) fn by_name(known: &mut Known, file: &file::Store, reading: Reading, limits: Limits, now: u64) -> Merged {
+    if !known.learn(file, reading.file) {
+        return Merged::default();
     }
     let mut notes: HashMap<u32, Vec<Note>> = HashMap::new();
     for image in reading.images {
         let note = Note { part: image.part, stamp: image.stamp, bytes: image.bytes };
         notes.entry(image.series).or_default().push(note);
     }
-    let mut by_definition: Vec<Vec<SeriesSnapshot>> = known.families.iter().map(|_| Vec::new()).collect();
-    for total in reading.series {
-        let Some(Some((family, labels))) = known.series.get(total.series as usize) else { continue };
-        let Some(Some(definition)) = known.families.get(*family as usize) else { continue };
-        let notes = if notes.is_empty() { Vec::new() } else { notes.remove(&total.series).unwrap_or_default() };
-        let created = has_created(definition).then_some(total.created);
-        let series = &mut by_definition[*family as usize];
-        let mut push = |pid, value| series.push(SeriesSnapshot { labels: Arc::clone(labels), pid, value, created });
-        match total.total {
-            Total::Gauge(gauge) if definition.kind() == Kind::Gauge => gauge_values(definition.mode(), gauge, push),
-            total => push(None, total_value(definition, total, &notes)),
+    let users = reading.users.iter().copied().chain(std::iter::repeat(0));
+    let defined = known.families.iter().zip(users);
+    let defined = defined.filter_map(|(family, users)| Some(Defined { family: Arc::clone(family.as_ref()?), users }));
+    let series = reading.series.into_iter().filter_map(|total| held(known, &mut notes, total));
+    add_up(defined.collect(), series, limits, now)
+}
+
+/// A series of the file, unless its record or its family's is damaged.
+fn held(known: &Known, notes: &mut HashMap<u32, Vec<Note>>, total: SeriesTotal) -> Option<HeldSeries> {
+    let (family, labels) = known.series.get(total.series as usize)?.as_ref()?;
+    let family = known.families.get(*family as usize)?.as_ref()?;
+    let notes = if notes.is_empty() { None } else { notes.remove(&total.series) };
+    let value = match total.total {
+        Total::Gauge(values) => StoredValue::Gauge(gauge::of_host(&values)),
+        total => StoredValue::Total(total),
+    };
+    Some(HeldSeries {
+        family: Arc::clone(family),
+        labels: Arc::clone(labels),
+        created: total.created,
+        value,
+        notes: notes.unwrap_or_default(),
+        in_use: total.in_use,
+        idle_since: total.folded,
+    })
+}
+
+/// What a store holds, by family name: its definitions in the order in which they came into it, and its series, as
+/// `limits` has them shown at the time `now`, in nanoseconds since the Unix epoch. Families of one name and type are one:
+/// their series stand together, and different bucket layouts are merged on the bounds they share. Of several types of one
+/// name the one is shown that most live processes use, else the one that was there first.
+pub(crate) fn add_up(
+    defined: Vec<Defined>,
+    series: impl Iterator<Item = HeldSeries>,
+    limits: Limits,
+    now: u64,
+) -> Merged {
+    let mut definitions = Definitions::new(defined);
+    let mut values: Vec<Vec<SeriesSnapshot>> = Vec::new();
+    let mut overflowing = HashSet::new();
+    let series = series.map(|one| (definitions.number(&one.family), one));
+    let series: Box<dyn Iterator<Item = (usize, HeldSeries)>> = match limits.max_series {
+        Some(most) => Box::new(limits::fold(series.collect(), most).into_iter()),
+        None => Box::new(series),
+    };
+    for (number, one) in series {
+        if limits.hides(now, one.in_use, one.idle_since) {
+            continue;
         }
+        if limits.max_series.is_some() && !one.labels.values().is_empty() && limits::is_overflow(one.labels.values()) {
+            overflowing.insert(number);
+        }
+        if values.len() <= number {
+            values.resize_with(number + 1, Vec::new);
+        }
+        show(one, &mut values[number]);
     }
-    let mut families = definitions(known);
-    for (definition, series) in known.families.iter().zip(by_definition) {
-        let Some(definition) = definition else { continue };
-        if let Some(family) = families.get_mut(definition.name()) {
-            family.take(definition, series);
+    let defined = definitions.defined;
+    let mut merged = Merged { families: families(&defined), conflicts: Vec::new(), overflowing: overflowing.len() };
+    for (definition, series) in defined.iter().zip(values) {
+        merged.take(&definition.family, series);
+    }
+    merged
+}
+
+/// The definitions of a store, by number.
+struct Definitions {
+    defined: Vec<Defined>,
+    /// Numbers by address. What the address is of is kept, so that nothing else gets it.
+    numbers: HashMap<*const Family, (Arc<Family>, usize), foldhash::fast::RandomState>,
+}
+
+impl Definitions {
+    fn new(defined: Vec<Defined>) -> Definitions {
+        let known = defined.iter().enumerate();
+        let numbers = known.map(|(number, one)| (Arc::as_ptr(&one.family), (Arc::clone(&one.family), number)));
+        Definitions { numbers: numbers.collect(), defined }
+    }
+
+    /// The number of a definition, which gets one if it is new.
+    fn number(&mut self, family: &Arc<Family>) -> usize {
+        let Definitions { defined, numbers } = self;
+        let (_, number) = numbers.entry(Arc::as_ptr(family)).or_insert_with(|| {
+            let known = defined.iter().position(|known| known.family == *family);
+            let number = known.unwrap_or_else(|| {
+                defined.push(Defined { family: Arc::clone(family), users: 0 });
+                defined.len() - 1
+            });
+            (Arc::clone(family), number)
+        });
+        *number
+    }
+}
+
+/// The families by name, each of the type that is shown, still without series.
+fn families(defined: &[Defined]) -> HashMap<String, StoreFamily> {
+    let mut families: HashMap<String, StoreFamily> = HashMap::new();
+    let kinds = kinds(defined);
+    for (ordinal, definition) in defined.iter().enumerate() {
+        let name = definition.family.name();
+        // CAST: stores number families in 32 bits.
+        let family = families.entry(name.to_owned()).or_insert_with(|| StoreFamily::new(ordinal as u32));
+        if kinds.get(name) == Some(&definition.family.kind()) {
+            family.admit(&definition.family);
         }
     }
     families
 }
 
-/// The families by name, still without series.
-fn definitions(known: &Known) -> HashMap<String, StoreFamily> {
-    let mut families: HashMap<String, StoreFamily> = HashMap::new();
-    for (ordinal, definition) in known.families.iter().enumerate() {
-        let Some(definition) = definition else { continue };
-        let family = families.entry(definition.name().to_owned()).or_insert_with(|| StoreFamily {
-            // CAST: the file numbers families in 32 bits.
-            ordinal: ordinal as u32,
-            variants: Vec::new(),
-            has_twins: false,
-        });
-        family.admit(definition);
+/// The type of each name that most live processes use; of equals, the first in the store.
+fn kinds(defined: &[Defined]) -> HashMap<&str, Kind> {
+    let mut users: HashMap<&str, Vec<(Kind, u64)>> = HashMap::new();
+    for Defined { family, users: more } in defined {
+        let kinds = users.entry(family.name()).or_default();
+        match kinds.iter_mut().find(|(kind, _)| *kind == family.kind()) {
+            Some((_, users)) => *users += u64::from(*more),
+            None => kinds.push((family.kind(), u64::from(*more))),
+        }
     }
-    families
+    let most = |kinds: Vec<(Kind, u64)>| kinds.into_iter().rev().max_by_key(|(_, users)| *users);
+    users.into_iter().filter_map(|(name, kinds)| Some((name, most(kinds)?.0))).collect()
+}
+
+impl Merged {
+    /// Gives a family its series, or counts them where their type is not shown.
+    fn take(&mut self, definition: &Arc<Family>, series: Vec<SeriesSnapshot>) {
+        let Some(family) = self.families.get_mut(definition.name()) else { return };
+        let shown = family.kind();
+        if shown == Some(definition.kind()) {
+            return family.take(definition, series);
+        }
+        let Some(shown) = shown.filter(|_| !series.is_empty()) else { return };
+        let (name, hidden) = (definition.name(), definition.kind());
+        match self.conflicts.iter_mut().find(|known| known.name == name && known.hidden == hidden) {
+            Some(known) => known.series += series.len(),
+            None => self.conflicts.push(Conflict { name: name.to_owned(), shown, hidden, series: series.len() }),
+        }
+    }
+}
+
+impl Conflict {
+    /// What is logged of it.
+    fn notice(&self) -> String {
+        let Conflict { name, shown, hidden, .. } = self;
+        format!(
+            "{name} is a {hidden} and a {shown}, which most live processes use; what the {hidden} counts is not shown: \
+             give one of them another name"
+        )
+    }
+
+    /// What is to be logged, because it was not so `before`, which becomes what is now.
+    pub(crate) fn news(merged: &Merged, before: &mut Vec<Conflict>) -> Vec<String> {
+        let before = std::mem::replace(before, merged.conflicts.clone());
+        let is_news = |now: &&Conflict| {
+            !before.iter().any(|known| (&known.name, known.shown, known.hidden) == (&now.name, now.shown, now.hidden))
+        };
+        merged.conflicts.iter().filter(is_news).map(Conflict::notice).collect()
+    }
+}
+
+impl HeldSeries {
+    /// Adds another series of the same definition.
+    pub(crate) fn add(&mut self, more: HeldSeries) {
+        self.created = self.created.min(more.created);
+        self.in_use |= more.in_use;
+        let is_known = self.idle_since != 0 && more.idle_since != 0;
+        self.idle_since = if is_known { self.idle_since.max(more.idle_since) } else { 0 };
+        for note in more.notes {
+            match self.notes.iter_mut().find(|known| known.part == note.part) {
+                Some(known) if known.stamp >= note.stamp => {}
+                Some(known) => *known = note,
+                None => self.notes.push(note),
+            }
+        }
+        match (&mut self.value, more.value) {
+            (StoredValue::Total(total), StoredValue::Total(more)) => total.merge(more),
+            (StoredValue::Gauge(values), StoredValue::Gauge(more)) => {
+                values.extend(more);
+                // Of two values of one process the newer one is shown where one is.
+                values.sort_by_key(|value| std::cmp::Reverse(value.stamp));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The values that a series shows: one, or one for each process.
+fn show(series: HeldSeries, values: &mut Vec<SeriesSnapshot>) {
+    let HeldSeries { family, labels, created, value, notes, .. } = series;
+    match value {
+        StoredValue::Gauge(gauge) if family.kind() == Kind::Gauge => {
+            gauge::merged(family.mode(), gauge, |process, value| {
+                let (labels, value) = (Arc::clone(&labels), Value::Gauge(value));
+                values.push(SeriesSnapshot { labels, process, value, created: None });
+            });
+        }
+        value => {
+            let created = has_created(&family).then_some(created);
+            let value = total_value(&family, value, &notes);
+            values.push(SeriesSnapshot { labels, process: None, value, created });
+        }
+    }
 }
 
 impl StoreFamily {
+    fn new(ordinal: u32) -> StoreFamily {
+        StoreFamily { ordinal, variants: Vec::new(), has_twins: false }
+    }
+
+    /// The type of its series.
+    fn kind(&self) -> Option<Kind> {
+        self.variants.first().map(|(family, _)| family.kind())
+    }
+
     /// Makes room for series of `definition`, unless it is of another type than the first definition of the name.
     fn admit(&mut self, definition: &Arc<Family>) {
         let Some((first, _)) = self.variants.first() else {
@@ -216,10 +476,10 @@ impl StoreFamily {
 /// Makes one series of those with the same labels: two definitions of one name with different buckets, or a file and a
 /// heap, may both have one.
 fn merge_twins(series: &mut Vec<SeriesSnapshot>) {
-    let mut seen: HashMap<(Vec<Box<str>>, Option<u32>), usize> = HashMap::new();
+    let mut seen: HashMap<(Vec<Box<str>>, Option<Process>), usize> = HashMap::new();
     let mut merged: Vec<SeriesSnapshot> = Vec::new();
     for one in series.drain(..) {
-        match seen.entry((one.labels.values().to_vec(), one.pid)) {
+        match seen.entry((one.labels.values().to_vec(), one.process.clone())) {
             Entry::Occupied(twin) => {
                 let twin = &mut merged[*twin.get()];
                 add(&mut twin.value, one.value);
@@ -234,106 +494,27 @@ fn merge_twins(series: &mut Vec<SeriesSnapshot>) {
     *series = merged;
 }
 
-/// Decodes what is new; `false` if the file at the path is another one already than the one that was read.
-fn learn(known: &mut Known, file: &file::Store, read: u64) -> bool {
-    if known.file != read {
-        *known = Known { file: read, ..Known::default() };
-    }
-    // CAST: the file numbers families and series in 32 bits.
-    let new = file.descriptors(known.families.len() as u32, known.series.len() as u32);
-    if new.file != read {
-        return false;
-    }
-    known.families.extend(
-        new.families.into_iter().map(|family| record::decode_family(&family.key, &family.details).map(Arc::new)),
-    );
-    for series in new.series {
-        let labels = known.families.get(series.family as usize).and_then(Option::as_ref).and_then(|family| {
-            let values = record::decode_values(&series.key)?;
-            family.labels(&values).ok()
-        });
-        known.series.push(labels.map(|labels| (series.family, Arc::new(labels))));
-    }
-    true
-}
-
-fn total_value(family: &Family, total: Total, notes: &[Note]) -> Value {
+fn total_value(family: &Family, value: StoredValue, notes: &[Note]) -> Value {
     let exemplars = || notes.iter().filter_map(|note| Some((note.part, record::decode_exemplar(&note.bytes)?)));
-    match (family.kind(), total) {
+    let newest = |values: &[GaugeValue]| gauge::newest(values).map_or(0.0, |value| value.value);
+    match (family.kind(), value) {
         (Kind::Info, _) => info(notes.first().map(|note| &*note.bytes)),
-        (Kind::StateSet, Total::Gauge(gauge)) => {
-            Value::StateSet(state(family, newest(&gauge).map_or(0.0, |p| p.value)))
-        }
-        (Kind::Summary, Total::Tally { counts, sum }) => {
+        (Kind::StateSet, StoredValue::Gauge(values)) => Value::StateSet(state(family, newest(&values))),
+        (Kind::Summary, StoredValue::Total(Total::Tally { counts, sum })) => {
             Value::Summary { count: counts.first().copied().unwrap_or_default(), sum: sum.value() }
         }
-        (_, Total::Tally { counts, sum }) => {
+        (_, StoredValue::Total(Total::Tally { counts, sum })) => {
             Value::Histogram { counts, sum: sum.value(), exemplars: in_order(exemplars()) }
         }
-        (_, Total::Number { whole, mut rest }) => {
+        (_, StoredValue::Total(Total::Number { whole, mut rest })) => {
             // 2⁵³ and more are split, so that the exact sum sees both halves exactly.
             rest.add((whole >> 32) as f64 * 4_294_967_296.0);
             rest.add((whole & 0xffff_ffff) as f64);
             Value::Counter { total: rest.value(), exemplar: exemplars().next().map(|(_, e)| Box::new(e)) }
         }
-        (_, Total::Gauge(gauge)) => Value::Gauge(newest(&gauge).map_or(0.0, |process| process.value)),
+        (_, StoredValue::Total(Total::Gauge(values))) => Value::Gauge(newest(&gauge::of_host(&values))),
+        (_, StoredValue::Gauge(values)) => Value::Gauge(newest(&values)),
     }
-}
-
-/// The value that was set last, of ended processes too.
-fn newest(gauge: &GaugeTotal) -> Option<ProcessValue> {
-    gauge.processes.iter().chain(&gauge.kept).max_by_key(|process| process.stamp).copied()
-}
-
-/// A gauge's values by mode: one, or one per process with its id.
-fn gauge_values(mode: GaugeMode, gauge: GaugeTotal, mut push: impl FnMut(Option<u32>, Value)) {
-    let live = || gauge.processes.iter().filter(|process| process.live).copied();
-    let everyone = || gauge.processes.iter().chain(&gauge.kept).copied();
-    let numbers =
-        |values: &mut dyn Iterator<Item = ProcessValue>| values.map(|process| process.value).collect::<Vec<_>>();
-    let (live_values, all_values) = (numbers(&mut live()), numbers(&mut everyone()));
-    let one = match mode {
-        GaugeMode::All | GaugeMode::LiveAll => {
-            let mut seen = Vec::new();
-            let mut kept = gauge.kept.clone();
-            kept.sort_by_key(|process| std::cmp::Reverse(process.stamp));
-            for process in gauge.processes.iter().filter(|p| p.live || mode == GaugeMode::All).chain(&kept) {
-                if !seen.contains(&process.pid) {
-                    seen.push(process.pid);
-                    push(Some(process.pid), Value::Gauge(process.value));
-                }
-            }
-            return;
-        }
-        GaugeMode::Min => least(&all_values),
-        GaugeMode::LiveMin => least(&live_values),
-        GaugeMode::Max => greatest(&all_values),
-        GaugeMode::LiveMax => greatest(&live_values),
-        GaugeMode::Sum => sum(&all_values),
-        GaugeMode::LiveSum => sum(&live_values),
-        GaugeMode::MostRecent => newest(&gauge).map(|process| process.value),
-        GaugeMode::LiveMostRecent => live().max_by_key(|process| process.stamp).map(|process| process.value),
-        GaugeMode::Auto => match newest(&gauge) {
-            Some(process) if process.stamp != 0 => Some(process.value),
-            _ => Some(sum(&live_values).unwrap_or(0.0)),
-        },
-    };
-    // A live mode without a live process has no value to show.
-    if let Some(value) = one {
-        push(None, Value::Gauge(value));
-    }
-}
-
-fn sum(values: &[f64]) -> Option<f64> {
-    values.iter().copied().reduce(|a, b| a + b)
-}
-
-fn least(values: &[f64]) -> Option<f64> {
-    values.iter().copied().reduce(f64::min)
-}
-
-fn greatest(values: &[f64]) -> Option<f64> {
-    values.iter().copied().reduce(f64::max)
 }
 
 /// A series of `source` as one of `target`, a definition of the same name and type.
@@ -387,31 +568,73 @@ fn add(total: &mut Value, more: Value) {
     }
 }
 
-/// The store's metrics about itself.
-pub(crate) fn own_metrics(status: &Status, unshared: usize) -> Vec<FamilySnapshot> {
-    let one = |kind, name, help, value| {
-        let family = Family::builder(kind, name, help).build().expect("a valid name");
-        let labels = family.labels::<&str>(&[]).expect("no labels");
-        let series = SeriesSnapshot { labels: Arc::new(labels), pid: None, value, created: None };
-        FamilySnapshot { family: Arc::new(family), body: Body::Series(vec![series]) }
+/// A counter that says something about a store.
+pub(crate) fn counter(name: &str, help: &str, total: u64) -> FamilySnapshot {
+    about(Kind::Counter, name, help, &[], [(vec![], Value::Counter { total: total as f64, exemplar: None })])
+}
+
+/// A gauge that does.
+pub(crate) fn gauge(name: &str, help: &str, value: f64) -> FamilySnapshot {
+    about(Kind::Gauge, name, help, &[], [(vec![], Value::Gauge(value))])
+}
+
+/// A metric that does, with its series.
+pub(crate) fn about<'a>(
+    kind: Kind,
+    name: &str,
+    help: &str,
+    label_names: &[&str],
+    series: impl IntoIterator<Item = (Vec<&'a str>, Value)>,
+) -> FamilySnapshot {
+    let family = Family::builder(kind, name, help).label_names(label_names.iter().copied()).build();
+    let family = Arc::new(family.expect("a valid definition"));
+    let one = |(values, value): (Vec<&str>, Value)| SeriesSnapshot {
+        labels: Arc::new(family.labels(&values).expect("as many values as label names")),
+        process: None,
+        value,
+        created: None,
     };
-    let counter =
-        |name, help, total: u64| one(Kind::Counter, name, help, Value::Counter { total: total as f64, exemplar: None });
-    let gauge = |name, help, value: u64| one(Kind::Gauge, name, help, Value::Gauge(value as f64));
+    let series = series.into_iter().map(one).collect();
+    FamilySnapshot { family: Arc::clone(&family), body: Body::Series(series) }
+}
+
+/// The metric about series that found no room in a store.
+pub(crate) fn unshared_series(count: usize) -> FamilySnapshot {
+    let help = "Series that this process keeps in its own memory because the file store had no room.";
+    gauge("tallymark_unshared_series", help, count as f64)
+}
+
+/// A file store's metrics about itself.
+pub(crate) fn file_metrics(status: &Status) -> Vec<FamilySnapshot> {
     vec![
-        gauge("tallymark_live_processes", "Processes that have the file store open and count in it.", status.live),
-        counter("tallymark_folded_processes", "Ended processes whose numbers were added to the totals.", status.folded),
-        gauge("tallymark_file_bytes", "Size of the file store.", status.bytes),
         gauge(
-            "tallymark_unshared_series",
-            "Series that this process keeps in its own memory because the file store had no room.",
-            unshared as u64,
+            "tallymark_live_processes",
+            "Processes that have the file store open and count in it.",
+            status.live as f64,
         ),
-        gauge("tallymark_damaged_records", "Records of the file store that cannot be read.", status.damaged),
+        counter("tallymark_folded_processes", "Ended processes whose numbers were added to the totals.", status.folded),
+        gauge("tallymark_file_bytes", "Size of the file store.", status.bytes as f64),
+        gauge("tallymark_damaged_records", "Records of the file store that cannot be read.", status.damaged as f64),
         gauge(
             "tallymark_file_replacements",
             "Times this process found the file deleted or replaced, and made it anew.",
-            status.replaced,
+            status.replaced as f64,
+        ),
+    ]
+}
+
+/// Any shared store's metrics about what it shows.
+pub(crate) fn merged_metrics(merged: &Merged) -> Vec<FamilySnapshot> {
+    vec![
+        gauge(
+            "tallymark_conflicting_series",
+            "Series that are not shown because most live processes use their name for another type.",
+            merged.conflicts.iter().map(|conflict| conflict.series).sum::<usize>() as f64,
+        ),
+        gauge(
+            "tallymark_overflowing_families",
+            "Families whose label sets beyond max_series are counted in an overflow series.",
+            merged.overflowing as f64,
         ),
     ]
 }
@@ -424,14 +647,14 @@ mod tests {
         let family = Family::builder(Kind::Histogram, "seconds", "").bounds(bounds).build().unwrap();
         let value = Value::Histogram { counts: counts.into(), sum: 1.0, exemplars: Vec::new() };
         let labels = Arc::new(family.labels::<&str>(&[]).unwrap());
-        (Arc::new(family), SeriesSnapshot { labels, pid: None, value, created: None })
+        (Arc::new(family), SeriesSnapshot { labels, process: None, value, created: None })
     }
 
     #[test]
     fn a_heap_with_other_buckets_than_the_store_narrows_both() {
         let (stored, in_store) = histogram(&[0.5, 1.0, 2.0], &[1, 1, 1, 1]);
         let (local, on_heap) = histogram(&[1.0, 4.0], &[2, 1, 1]);
-        let mut family = StoreFamily { ordinal: 0, variants: Vec::new(), has_twins: false };
+        let mut family = StoreFamily::new(0);
         family.admit(&stored);
         family.take(&stored, vec![in_store]);
         family.add_local(FamilySnapshot { family: local, body: Body::Series(vec![on_heap]) });

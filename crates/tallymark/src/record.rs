@@ -18,8 +18,12 @@ pub(crate) fn encode_family_key(family: &Family) -> Vec<u8> {
 
 /// A number for a definition: FNV-1a, 64 bits, of what makes it the same family.
 pub(crate) fn family_id(family: &Family) -> u64 {
-    let key = encode_family_key(family);
-    key.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    fnv(&encode_family_key(family))
+}
+
+/// FNV-1a, 64 bits.
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The rest of a definition: help and unit.
@@ -108,6 +112,10 @@ fn number_of<T: PartialEq>(all: &[T], one: T) -> u8 {
 pub(crate) fn put_length(bytes: &mut Vec<u8>, length: usize) {
     // CAST: lengths are of strings and lists that a process has in memory; 4 GiB of label text is refused by the store.
     bytes.extend_from_slice(&(length as u32).to_le_bytes());
+}
+
+pub(crate) fn put_number(bytes: &mut Vec<u8>, number: u64) {
+    bytes.extend_from_slice(&number.to_le_bytes());
 }
 
 fn put_text(bytes: &mut Vec<u8>, text: &str) {

@@ -7,10 +7,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tallymark_cells::file::Refusal;
 use tallymark_cells::{Attachment, Block, HeapBlock, fork};
 use tallymark_model::Labels;
 
 use crate::family::Shared;
+use crate::limits;
 use crate::store::{FileStore, Store};
 
 /// One set of label values in a family.
@@ -29,6 +31,15 @@ pub(crate) struct Note {
     pub(crate) part: u16,
     pub(crate) stamp: u64,
     pub(crate) bytes: Vec<u8>,
+}
+
+/// What came of giving a series its block.
+#[derive(Default)]
+pub(crate) struct Attached {
+    /// What is to be logged once the fork gate is not held.
+    pub(crate) notice: Option<String>,
+    /// Whether the block is that of the family's overflow series.
+    pub(crate) overflows: bool,
 }
 
 impl Series {
@@ -73,38 +84,46 @@ impl Series {
     pub(crate) fn reattach(&self) -> Block<'_> {
         let notice = {
             let _gate = fork::gate();
-            if let Some(block) = self.cells.current() { return block } else { self.attach_gated() }
+            if let Some(block) = self.cells.current() { return block } else { self.attach_gated().notice }
         };
+        self.shared.store().start();
         if let Some(notice) = notice {
             log::warn!("{notice}");
         }
         self.cells.block().expect("attached just now")
     }
 
-    /// The fork gate must be held. Gives back what is to be logged once it is not.
-    pub(crate) fn attach_gated(&self) -> Option<String> {
+    /// Where the store has as many series of the family as it may have, the block is the overflow series'. The fork gate
+    /// must be held.
+    pub(crate) fn attach_gated(&self) -> Attached {
         let store = self.shared.store();
         let was_on_heap = self.cells.is_on_heap();
         if was_on_heap && self.cells.is_stale() {
             self.mend_after_fork(&store);
         }
-        let mut notice = None;
-        if let (Store::File(store), false) = (&store, self.is_removed()) {
-            match store.attach(&self.cells, &self.shared, &self.labels, self.created()) {
+        let mut attached = Attached::default();
+        if let (Some(store), false) = (store.file(), self.is_removed()) {
+            let mut result = store.attach(&self.cells, &self.shared, &self.labels, self.created());
+            if let (Err(Refusal::TooMany), Some(overflow)) = (&result, limits::overflow(self.definition())) {
+                attached = Attached { notice: self.shared.overflow_notice(), overflows: true };
+                result = store.attach(&self.cells, &self.shared, &overflow, self.created());
+            }
+            match result {
                 Ok(created) => {
                     self.created.store(created.to_bits(), Ordering::Relaxed);
                     if was_on_heap {
                         self.move_into(store);
                     }
-                    return None;
+                    return attached;
                 }
-                Err(refusal) => notice = refusal,
+                Err(Refusal::NoRoom(news)) => attached.notice = news.or(attached.notice),
+                Err(Refusal::TooMany) => {}
             }
         }
         if !was_on_heap {
             self.cells.point_at_heap(Arc::new(HeapBlock::new(self.shared.shape())));
         }
-        notice
+        attached
     }
 
     /// After a fork, a block on the heap is a copy of the parent's, perhaps with an observation half made. What it
@@ -112,7 +131,7 @@ impl Series {
     fn mend_after_fork(&self, store: &Store) {
         for heap in self.cells.heap_blocks() {
             heap.repair();
-            if matches!(store, Store::File(_)) {
+            if store.file().is_some() {
                 heap.reset();
             }
         }
@@ -143,7 +162,7 @@ impl Series {
     pub(crate) fn set_note(&self, note: Note) {
         self.cells();
         let _gate = fork::gate();
-        if let (Store::File(store), false) = (self.shared.store(), self.cells.is_on_heap()) {
+        if let (Some(store), false) = (self.shared.store().file(), self.cells.is_on_heap()) {
             store.write_note(&self.cells, &note);
             return;
         }
@@ -173,8 +192,9 @@ impl Series {
         }
         let notice = {
             let _gate = fork::gate();
-            if let Store::File(store) = self.shared.store() {
-                store.remove_matching(&self.shared, &|values| values == self.labels.values());
+            if let Some(store) = self.shared.store().file() {
+                let values: Vec<_> = self.labels.values().iter().map(|value| &**value).enumerate().collect();
+                store.remove_where(&self.shared.definition, &values);
             }
             self.start_again(created)
         };
@@ -189,10 +209,7 @@ impl Series {
         self.created.store(created.to_bits(), Ordering::Relaxed);
         self.lock_notes().clear();
         self.cells.heap_blocks().iter().for_each(|heap| heap.reset());
-        match self.shared.store() {
-            Store::File(_) => self.attach_gated(),
-            Store::Memory => None,
-        }
+        if self.shared.store().file().is_some() { self.attach_gated().notice } else { None }
     }
 
     /// Whether it was removed from its family in this process: its updates go nowhere then.

@@ -67,6 +67,15 @@ pub enum OpenError {
     },
 }
 
+/// Why a series was given no block.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its family has as many series as it may have.
+    TooMany,
+    /// There is no room, or the file cannot be changed now: what is to be logged, if that is news.
+    NoRoom(Option<String>),
+}
+
 /// Why a change of the file could not be made now. The numbers go to this process's memory instead.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoRoom {
@@ -80,4 +89,6 @@ pub(crate) enum NoRoom {
     Damaged,
     #[error("{0}")]
     Reopen(OpenError),
+    #[error("the family has as many series as it may have")]
+    TooMany,
 }

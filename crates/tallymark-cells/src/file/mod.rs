@@ -35,10 +35,10 @@ mod total;
 use std::fs::File;
 use std::time::Duration;
 
-pub use error::OpenError;
+pub use error::{OpenError, Refusal};
 pub use read::{ImageTotal, Reading, SeriesTotal};
 pub use region::Region;
-pub use store::{Descriptors, Draining, FamilyBytes, FamilyRecord, Options, SeriesRecord, Status, Store};
+pub use store::{Descriptors, Draining, FamilyBytes, FamilyRecord, Most, Options, SeriesRecord, Status, Store};
 pub use total::{EACH_KEPT, GaugeTotal, ProcessValue, Total, keep_of};
 
 /// How long a change waits for the append lock, which is held for microseconds: only a stopped process keeps it longer.

@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -34,7 +35,9 @@ impl Region {
     pub(crate) fn map(path: &Path, file: &File) -> io::Result<Region> {
         // Opened once more: a forked child keeps the mapping, and with it the description that it was made of. Were that
         // the one that holds this process's lock, the process would seem to live as long as its children.
-        let mapped = OpenOptions::new().read(true).write(true).open(path)?;
+        let again = |path: &Path| OpenOptions::new().read(true).write(true).open(path);
+        // By its descriptor: words in memory have no path, and at a path another file may be by now.
+        let mapped = again(format!("/proc/self/fd/{}", file.as_raw_fd()).as_ref()).or_else(|_| again(path))?;
         let metadata = mapped.metadata()?;
         if identity(&metadata) != identity(&file.metadata()?) {
             return Err(io::Error::other("another file has taken its place just now"));

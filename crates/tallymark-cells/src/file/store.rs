@@ -2,6 +2,7 @@
 //!
 //! Everything that changes in here changes under the fork gate, which its callers hold; see [`crate::fork`].
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::descriptors::{Tables, family_bytes, record_at, series_bytes};
-use super::error::{NoRoom, OpenError};
+use super::error::{NoRoom, OpenError, Refusal};
 use super::fold::{Folder, Journal};
 use super::layout::{NOBODY, header as words, lock as byte, owner_of, series};
 use super::read::{self, Plan, Reading};
@@ -59,6 +60,7 @@ struct State {
     region: Arc<Region>,
     tables: Tables,
     own: Option<Own>,
+    counts: HashMap<u32, Count>,
     /// What this process is called in its slot.
     process: Option<u32>,
     refusing: bool,
@@ -70,12 +72,31 @@ struct Own {
     shard: Shard,
 }
 
+/// How many series of a family are there: counted once, and then those that were made since.
+#[derive(Default)]
+struct Count {
+    turns: u64,
+    seen: usize,
+    there: u32,
+}
+
 /// A family's bytes.
 pub struct FamilyBytes<'a> {
     /// What makes it this family.
     pub key: &'a [u8],
     /// What else is to be known of it: the first process's are kept.
     pub details: &'a [u8],
+    /// How many series it may have, over all processes.
+    pub most: Option<Most<'a>>,
+}
+
+/// How many series a family may have for another one to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Most<'a> {
+    /// So many.
+    pub series: u32,
+    /// The key of one that is not counted.
+    pub beside: &'a [u8],
 }
 
 /// The records behind certain numbers.
@@ -155,7 +176,7 @@ impl Store {
     /// created in the store. The fork gate must be held.
     ///
     /// # Errors
-    /// If there is no room, or the file cannot be changed now: with what is to be logged, if that is news.
+    /// [`Refusal`]. `cells` is left as it is then.
     pub fn attach(
         &self,
         cells: &Attachment,
@@ -163,20 +184,23 @@ impl Store {
         key: &[u8],
         shape: Shape,
         created: f64,
-    ) -> Result<f64, Option<String>> {
+    ) -> Result<f64, Refusal> {
         let mut state = self.lock();
         // With a slot in hand, the next scrape is soon enough to look whether the file is still at its path.
         let settled = state.own.is_some() && state.file.is_ours();
         let ready = if settled { Ok(()) } else { self.renew(&mut state) };
         let result = ready.and_then(|()| state.attach(cells, family, key, shape, created));
         result.map_err(|refusal| {
+            if matches!(refusal, NoRoom::TooMany) {
+                return Refusal::TooMany;
+            }
             let news = !std::mem::replace(&mut state.refusing, true);
-            news.then(|| {
+            Refusal::NoRoom(news.then(|| {
                 let path = self.path.display();
                 format!(
                     "{path}: {refusal}; new series are kept in this process's memory, those that exist go on counting"
                 )
-            })
+            }))
         })
     }
 
@@ -280,10 +304,21 @@ impl Store {
         taken.then_some(Draining(self))
     }
 
-    /// When the file was last drained, in nanoseconds since boot; 0 for never.
-    pub fn drained(&self) -> u64 {
+    /// When the file was last drained, and when somebody last tried to: in nanoseconds since boot, 0 for never.
+    pub fn drained(&self) -> (u64, u64) {
         let _gate = fork::gate();
-        self.lock().region.word(8 * words::DRAINED as u64).map_or(0, |word| word.load(Ordering::Relaxed))
+        let state = self.lock();
+        let header = |index: usize| state.region.word(8 * index as u64).map_or(0, |word| word.load(Ordering::Relaxed));
+        (header(words::DRAINED), header(words::TRIED))
+    }
+
+    /// The generations of these series: even while they are there, odd while they are removed.
+    pub fn generations(&self, series: &[u32]) -> Vec<u64> {
+        let _gate = fork::gate();
+        let state = self.lock();
+        let record = |number: &u32| state.tables.series_words(&state.region, *number);
+        let generation = |words: &[AtomicU64]| words[series::GENERATION].load(Ordering::SeqCst);
+        series.iter().map(|number| record(number).map_or(u64::MAX, generation)).collect()
     }
 
     /// How the file is doing.
@@ -344,10 +379,19 @@ impl Store {
 pub struct Draining<'a>(&'a Store);
 
 impl Draining<'_> {
-    /// Notes when the file was drained, in nanoseconds since boot.
+    /// Notes that it is being tried, at this time in nanoseconds since boot.
+    pub fn tried(&self, stamp: u64) {
+        self.note(words::TRIED, stamp);
+    }
+
+    /// Notes that what had been counted at this time was drained.
     pub fn done(&self, stamp: u64) {
+        self.note(words::DRAINED, stamp);
+    }
+
+    fn note(&self, index: usize, stamp: u64) {
         let _gate = fork::gate();
-        if let Some(word) = self.0.lock().region.word(8 * words::DRAINED as u64) {
+        if let Some(word) = self.0.lock().region.word(8 * index as u64) {
             word.store(stamp, Ordering::Relaxed);
         }
     }
@@ -403,7 +447,15 @@ impl State {
             }
             (region, tables)
         };
-        let mut state = State { file, region, tables, own: None, process: options.process, refusing: false };
+        let mut state = State {
+            file,
+            region,
+            tables,
+            own: None,
+            counts: HashMap::new(),
+            process: options.process,
+            refusing: false,
+        };
         state.after_boot();
         Ok(state)
     }
@@ -483,7 +535,7 @@ impl State {
         let number = self.series(&family, key, created)?;
         loop {
             let record = self.tables.series_words(&region, number).ok_or(NoRoom::Damaged)?;
-            let generation = self.revive(record, created)?;
+            let generation = self.revive(record, created, family.most)?;
             let found = self.block(&region, number, generation, shape)?;
             // SeqCst: with the fence in `remove`, either it sees this block, or this sees the new generation.
             fence(Ordering::SeqCst);
@@ -505,7 +557,17 @@ impl State {
         if let Some(number) = find(&self.tables, &self.region) {
             return Ok(number);
         }
-        let State { tables, region, file, .. } = self;
+        let State { tables, region, file, counts, .. } = self;
+        if let Some(most) = family.most {
+            // Where there are too many already, nobody is kept waiting by the lock.
+            tables.follow(region, file);
+            if let Some(number) = find(tables, region) {
+                return Ok(number);
+            }
+            if let Some(of) = tables.family(family.key) {
+                admit(counts, tables, region, of, most)?;
+            }
+        }
         let _held = append_lock(file)?;
         tables.follow(region, file);
         if let Some(number) = find(tables, region) {
@@ -515,21 +577,35 @@ impl State {
             Some(of) => of,
             None => tables.append_family(region, file, family.key, family.details)?,
         };
+        if let Some(most) = family.most {
+            admit(counts, tables, region, of, most)?;
+        }
         tables.append_series(region, file, of, key, created)
     }
 
     /// The generation of a series that is there; one that was removed comes back as a new one.
-    fn revive(&self, record: &[crate::sync::AtomicU64], created: f64) -> Result<u32, NoRoom> {
+    fn revive(
+        &mut self,
+        record: &[crate::sync::AtomicU64],
+        created: f64,
+        most: Option<Most<'_>>,
+    ) -> Result<u32, NoRoom> {
         let word = &record[series::GENERATION];
         let mut generation = word.load(Ordering::SeqCst);
         if generation % 2 == 1 {
-            let _held = append_lock(&self.file)?;
+            let State { tables, region, file, counts, .. } = self;
+            let _held = append_lock(file)?;
             generation = word.load(Ordering::SeqCst);
             if generation % 2 == 1 {
+                if let (Some(most), Ok(of)) = (most, u32::try_from(record[series::FAMILY].load(Ordering::Relaxed))) {
+                    tables.follow(region, file);
+                    admit(counts, tables, region, of, most)?;
+                }
                 record[series::CREATED].store(created.to_bits(), Ordering::Relaxed);
                 step("series renewed");
                 generation += 1;
                 word.store(generation, Ordering::SeqCst);
+                turned(region);
             }
         }
         // Blocks carry 32 bits of it; no series is removed 2³¹ times, so more is damage.
@@ -558,7 +634,7 @@ impl State {
 
     fn mark(&mut self, family_key: &[u8], key: &[u8]) -> Result<(), NoRoom> {
         let region = Arc::clone(&self.region);
-        let number = self.series(&FamilyBytes { key: family_key, details: &[] }, key, 0.0)?;
+        let number = self.series(&FamilyBytes { key: family_key, details: &[], most: None }, key, 0.0)?;
         let record = self.tables.series_words(&region, number).ok_or(NoRoom::Damaged)?;
         record[series::GENERATION].fetch_add(2, Ordering::SeqCst);
         Ok(())
@@ -617,6 +693,9 @@ impl State {
             }
         }
         step("generation raised");
+        if removed.iter().any(Option::is_some) {
+            turned(region);
+        }
         // SeqCst: with the fence in `attach`.
         fence(Ordering::SeqCst);
         for chunk in tables.chunks.iter().filter_map(|at| Chunk::at(region, *at)) {
@@ -661,6 +740,41 @@ impl State {
                 chunk.blocks().for_each(|found| found.block.set_flag(REMOVED));
             }
         }
+    }
+}
+
+/// Refuses one more series of a family that has `most` of them.
+fn admit(
+    counts: &mut HashMap<u32, Count>,
+    tables: &Tables,
+    region: &Region,
+    family: u32,
+    most: Most<'_>,
+) -> Result<(), NoRoom> {
+    // SeqCst: raised after the generation has changed, so what was counted before is counted anew.
+    let turns = region.word(8 * words::TURNS as u64).map_or(0, |word| word.load(Ordering::SeqCst));
+    let count = counts.entry(family).or_default();
+    if count.turns != turns {
+        *count = Count { turns, ..Count::default() };
+    }
+    // CAST: the file numbers series in 32 bits.
+    let is_there = |number: u32| {
+        tables.series_words(region, number).is_some_and(|record| {
+            record[series::FAMILY].load(Ordering::Relaxed) == u64::from(family)
+                && record[series::GENERATION].load(Ordering::SeqCst).is_multiple_of(2)
+        })
+    };
+    // CAST: as above.
+    count.there += (count.seen..tables.series.len()).filter(|number| is_there(*number as u32)).count() as u32;
+    count.seen = tables.series.len();
+    let beside = tables.find_series(region, family, most.beside).is_some_and(is_there);
+    if count.there < most.series.saturating_add(u32::from(beside)) { Ok(()) } else { Err(NoRoom::TooMany) }
+}
+
+/// Notes that a series was removed, or has come back.
+fn turned(region: &Region) {
+    if let Some(word) = region.word(8 * words::TURNS as u64) {
+        word.fetch_add(1, Ordering::SeqCst);
     }
 }
 

@@ -42,7 +42,7 @@ fn open(path: &Path) -> Store {
 fn attach(store: &Store, family: &str, key: &str, shape: Shape) -> Arc<Attachment> {
     let cells = Arc::new(Attachment::default());
     let _gate = fork::gate();
-    let family = FamilyBytes { key: family.as_bytes(), details: b"help" };
+    let family = FamilyBytes { key: family.as_bytes(), details: b"help", most: None };
     store.attach(&cells, family, key.as_bytes(), shape, 1.0).unwrap();
     cells
 }
@@ -181,7 +181,7 @@ fn whatever_bits_are_flipped_a_file_is_refused_or_read_without_a_panic() {
             store.status();
             let cells = Attachment::default();
             let _gate = fork::gate();
-            let family = FamilyBytes { key: b"hits", details: b"" };
+            let family = FamilyBytes { key: b"hits", details: b"", most: None };
             if store.attach(&cells, family, b"a", Shape::Number, 1.0).is_ok() {
                 cells.current().unwrap().add(1.0);
             }
@@ -318,7 +318,7 @@ fn a_forked_child_counts_in_a_place_of_its_own() {
     let status = in_child(|| {
         assert!(cells.current().is_none(), "the parent's block is not the child's");
         let _gate = fork::gate();
-        store.attach(&cells, FamilyBytes { key: b"hits", details: b"" }, b"a", Shape::Number, 1.0).unwrap();
+        store.attach(&cells, FamilyBytes { key: b"hits", details: b"", most: None }, b"a", Shape::Number, 1.0).unwrap();
         cells.current().unwrap().add(10.0);
     });
     assert_eq!(status, 0);

@@ -83,6 +83,27 @@ impl Total {
         }
     }
 
+    /// Adds another total. One of another shape is passed over.
+    pub fn merge(&mut self, more: Total) {
+        match (self, more) {
+            (Total::Number { whole, rest }, Total::Number { whole: more, rest: more_rest }) => {
+                *whole = whole.wrapping_add(more);
+                rest.merge(&more_rest);
+            }
+            (Total::Tally { counts, sum }, Total::Tally { counts: more, sum: more_sum })
+                if counts.len() == more.len() =>
+            {
+                add_counts(counts, &more);
+                sum.merge(&more_sum);
+            }
+            (Total::Gauge(gauge), Total::Gauge(more)) => {
+                gauge.processes.extend(more.processes);
+                gauge.kept.extend(more.kept);
+            }
+            _ => {}
+        }
+    }
+
     /// Adds a total that [`to_words`](Self::to_words) gave.
     pub(crate) fn add_words(&mut self, words: &[u64]) {
         match self {

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod drain;
 mod serve;
 mod show;
 
@@ -8,6 +9,7 @@ use crate::error::Error;
 /// What to do.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    Drain(drain::Drain),
     Serve(serve::Serve),
     Show(show::Show),
 }
@@ -15,6 +17,7 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(self) -> Result<(), Error> {
         match self {
+            Command::Drain(drain) => drain.run(),
             Command::Serve(serve) => serve.run(),
             Command::Show(show) => show.run(),
         }

@@ -28,7 +28,7 @@ Examples:
   tallymark serve file:/run/app/metrics.tally --listen 127.0.0.1:0   (a free port)")]
 pub(crate) struct Serve {
     /// The store's URL, such as file:/run/app/metrics.tally; made if it is not there
-    #[arg(value_name = "STORE")]
+    #[arg(value_name = "STORE", env = "TALLYMARK_STORE", hide_env_values = true)]
     store: String,
 
     /// The address to listen on; port 0 is a free one

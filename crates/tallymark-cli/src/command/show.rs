@@ -4,6 +4,7 @@
 //! process's place in one and changes no number.
 
 use std::io::{self, ErrorKind, Write};
+use std::time::Duration;
 
 use tallymark::Registry;
 use tallymark::model::Escaping;
@@ -11,6 +12,9 @@ use tallymark::model::encode::Format;
 
 use crate::error::Error;
 use crate::store;
+
+/// How long a store of many hosts may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Print what a store holds
 #[derive(clap::Args)]
@@ -21,7 +25,7 @@ Examples:
   tallymark show file:/run/app/metrics.tally | grep ^http_requests_total")]
 pub(crate) struct Show {
     /// The store's URL, such as file:/run/app/metrics.tally; it must be there already
-    #[arg(value_name = "STORE")]
+    #[arg(value_name = "STORE", env = "TALLYMARK_STORE", hide_env_values = true)]
     store: String,
 
     /// The format to print
@@ -50,7 +54,9 @@ impl Print {
 
 impl Show {
     pub(crate) fn run(self) -> Result<(), Error> {
-        let registry = Registry::with_store(store::open_existing(&self.store)?);
+        let store = store::open_existing(&self.store)?;
+        store.flush(PATIENCE)?;
+        let registry = Registry::with_store(store);
         let mut text = Vec::new();
         let encoded = self.format.format().encode(&registry.snapshot(), &mut text);
         encoded.map_err(|source| Error::Encode { url: self.store, source })?;

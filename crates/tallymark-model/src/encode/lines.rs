@@ -2,7 +2,7 @@
 //!
 //! For a native series with legacy names nothing is looked at: the text between the braces was rendered when the
 //! series was made and is copied, and numbers are appended digit by digit. Everything else (names that need escaping, a
-//! `pid`, a state, an info, a custom collector's sample) takes a slower road through a list of labels, which is kept from
+//! process, a state, an info, a custom collector's sample) takes a slower road through a list of labels, which is kept from
 //! line to line. Which lines there are, and what surrounds them, the formats know.
 
 use std::borrow::Cow;
@@ -80,12 +80,12 @@ impl<'a, 'o> Lines<'a, 'o> {
     pub(super) fn native(&mut self, series: &'a SeriesSnapshot, line: &Line<'a>) {
         let text = series.labels.text();
         match line.added {
-            Added::Nothing if self.copied && series.pid.is_none() => {
+            Added::Nothing if self.copied && series.process.is_none() => {
                 let brace = self.open(line.suffix, text.is_empty());
                 self.out.extend_from_slice(text.as_bytes());
                 self.close(brace);
             }
-            Added::Le(bound) if self.copied && series.pid.is_none() => {
+            Added::Le(bound) if self.copied && series.process.is_none() => {
                 let (before, after) = series.labels.around_le();
                 let brace = self.open(line.suffix, false);
                 self.out.extend_from_slice(before.as_bytes());
@@ -241,7 +241,10 @@ impl<'a, 'o> Lines<'a, 'o> {
                 self.labels.extend(pairs.iter().map(|(name, value)| Label::new(name, value)));
             }
         }
-        self.labels.extend(series.pid.map(|pid| Label { name: "pid", value: LabelValue::Pid(pid) }));
+        if let Some(process) = &series.process {
+            self.labels.extend(process.instance.iter().map(|instance| Label::new("instance", instance)));
+            self.labels.push(Label { name: "pid", value: LabelValue::Pid(process.pid) });
+        }
         self.sort();
     }
 

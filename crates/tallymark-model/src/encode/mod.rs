@@ -20,7 +20,7 @@
 //! let family = Family::builder(Kind::Counter, "hits", "Pages served.").label_names(["path"]).build()?;
 //! let series = SeriesSnapshot {
 //!     labels: Arc::new(family.labels(&["/"])?),
-//!     pid: None,
+//!     process: None,
 //!     value: Value::Counter { total: 3.0, exemplar: None },
 //!     created: None,
 //! };

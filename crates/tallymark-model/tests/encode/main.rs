@@ -18,7 +18,7 @@ fn native(family: FamilyBuilder, series: &[(&[&str], Value, Option<f64>)]) -> Fa
     let family = Arc::new(family.build().unwrap());
     let series = series.iter().map(|(labels, value, created)| SeriesSnapshot {
         labels: Arc::new(family.labels(labels).unwrap()),
-        pid: None,
+        process: None,
         value: value.clone(),
         created: *created,
     });

@@ -1,7 +1,9 @@
 //! Content and its bytes in both formats.
 
+use std::sync::Arc;
+
 use tallymark_model::{
-    Body, Escaping, Exemplar, Family, Kind, Sample, Snapshot, Timestamp, Value,
+    Body, Escaping, Exemplar, Family, Kind, Process, Sample, Snapshot, Timestamp, Value,
     encode::{self, EncodeError},
 };
 
@@ -167,16 +169,18 @@ fn a_family_without_series_prints_its_metadata() {
 }
 
 #[test]
-fn a_pid_is_a_label_among_the_others() {
-    for (labels, line) in [
-        (&[][..], r#"g{pid="42"} 1.0"#),
-        (&["a", "z"], r#"g{a="v",pid="42",z="v"} 1.0"#),
-        (&["pid"], r#"g{pid="42"} 1.0"#),
+fn a_process_is_labels_among_the_others() {
+    for (labels, instance, line) in [
+        (&[][..], None, r#"g{pid="42"} 1.0"#),
+        (&["a", "z"], None, r#"g{a="v",pid="42",z="v"} 1.0"#),
+        (&["pid"], None, r#"g{pid="42"} 1.0"#),
+        (&["a", "z"], Some("w\"b"), r#"g{a="v",instance="w\"b",pid="42",z="v"} 1.0"#),
+        (&["instance"], Some("web"), r#"g{instance="web",pid="42"} 1.0"#),
     ] {
         let family = Family::builder(Kind::Gauge, "g", "").label_names(labels.iter().copied());
         let mut family = native(family, &[(&vec!["v"; labels.len()], Value::Gauge(1.0), None)]);
         if let Body::Series(series) = &mut family.body {
-            series[0].pid = Some(42);
+            series[0].process = Some(Process { instance: instance.map(Arc::from), pid: 42 });
         }
 
         assert_eq!(text(&[family], Escaping::Underscores).lines().nth(2), Some(line));

@@ -182,7 +182,7 @@ proptest! {
             let family = Arc::new(builder.label_names(["x.y"]).build().unwrap());
             let series = values.iter().map(|label| SeriesSnapshot {
                 labels: Arc::new(family.labels(&[label]).unwrap()),
-                pid: None,
+                process: None,
                 value: value.clone(),
                 created: Some(1.5),
             });

@@ -225,6 +225,22 @@ impl State {
         Ok(Arc::clone(self.series.get_or_init(|| series)))
     }
 
+    /// The label values that count for these where the store's `max_series` allows no further ones: all `overflow`.
+    pub(crate) fn overflow_for(&self, py: Python<'_>, values: &[&str]) -> PyResult<Option<Arc<Labels>>> {
+        if !self.declared.family.is_bounded() {
+            return Ok(None);
+        }
+        let family = match late::counting(py, self.kind())? {
+            Counting::Natively | Counting::InMemory => Arc::clone(&self.declared.family),
+            Counting::As(identify) => self.declared.family_of(py, &identify.unbind())?,
+            // Python objects are the program's own, and so is their number.
+            Counting::ByObjects => return Ok(None),
+        };
+        let series = self.make_series(py, &family, values)?;
+        let is_itself = series.labels().values().iter().map(|value| &**value).eq(values.iter().copied());
+        Ok((!is_itself).then(|| Arc::clone(series.labels())))
+    }
+
     fn make_series<S: AsRef<str>>(&self, py: Python<'_>, family: &AnyFamily, values: &[S]) -> PyResult<Arc<Series>> {
         let mut failure = None;
         let series = family.series(values, || match self.kind() {

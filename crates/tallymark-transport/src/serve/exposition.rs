@@ -95,7 +95,7 @@ mod tests {
         let family = |name: &&str| {
             let family = Family::builder(Kind::Gauge, *name, "Help.").build().unwrap();
             let labels = Arc::new(family.labels::<&str>(&[]).unwrap());
-            let series = SeriesSnapshot { labels, pid: None, value: Value::Gauge(1.0), created: None };
+            let series = SeriesSnapshot { labels, process: None, value: Value::Gauge(1.0), created: None };
             FamilySnapshot { family: Arc::new(family), body: Body::Series(vec![series]) }
         };
         Snapshot { families: names.iter().map(family).collect() }

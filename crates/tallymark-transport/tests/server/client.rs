@@ -133,7 +133,7 @@ fn counter(name: &str) -> FamilySnapshot {
     let family = Family::builder(Kind::Counter, name, format!("Counts {name}.")).build().unwrap();
     let labels = Arc::new(family.labels::<&str>(&[]).unwrap());
     let value = Value::Counter { total: 3.0, exemplar: None };
-    let series = SeriesSnapshot { labels, pid: None, value, created: None };
+    let series = SeriesSnapshot { labels, process: None, value, created: None };
     FamilySnapshot { family: Arc::new(family), body: Body::Series(vec![series]) }
 }
 

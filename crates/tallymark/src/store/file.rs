@@ -3,23 +3,45 @@
 //! What the file looks like, and how processes share it, is `tallymark_cells::file`'s business; this file turns
 //! definitions and label values into the bytes it keeps, and its readings back into families.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tallymark_cells::fork::{self, Gated};
 use tallymark_cells::{Attachment, file};
-use tallymark_model::{FamilySnapshot, Labels};
+use tallymark_model::{Family, Labels};
 
 use crate::family::Shared;
-use crate::merge::{self, StoreFamily};
+use crate::limits::{self, Limits};
+use crate::merge::{self, Conflict};
 use crate::series::Note;
-use crate::{Error, record};
+use crate::store::StoreReading;
+use crate::{Error, clock, record};
+
+/// The family of the marks by which a spool remembers removals: no definition's key starts like this.
+#[cfg(feature = "sqlite")]
+const REMOVALS: &[u8] = b"\xffremovals";
 
 /// A file of words, shared by every process of the host that opens it.
 pub struct FileStore {
     file: file::Store,
-    known: Gated<(u32, Arc<Mutex<merge::Known>>)>,
+    known: Gated<(u32, Arc<Mutex<Known>>)>,
+    limits: Limits,
+    /// Whether it is drained into another store, which is to hear of removals.
+    is_spool: bool,
+}
+
+/// What a process remembers from scrape to scrape.
+#[derive(Default)]
+struct Known {
+    descriptors: merge::Known,
+    conflicts: Vec<Conflict>,
+}
+
+/// What a file holds, series by series.
+#[cfg(feature = "sqlite")]
+pub(crate) struct Totals {
+    pub(crate) reading: file::Reading,
+    known: Arc<Mutex<Known>>,
 }
 
 impl FileStore {
@@ -31,7 +53,17 @@ impl FileStore {
     /// # Errors
     /// [`Error::File`], naming the path, what was found and what to do; the file is left untouched then.
     pub fn open(path: &Path, options: file::Options) -> Result<FileStore, Error> {
-        Ok(FileStore { file: file::Store::open(path, options)?, known: Gated::default() })
+        let file = file::Store::open(path, options)?;
+        Ok(FileStore { file, known: Gated::default(), limits: Limits::default(), is_spool: false })
+    }
+
+    /// The same file, within these limits.
+    pub(crate) fn limited(self, limits: Limits) -> FileStore {
+        FileStore { limits, ..self }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Where the file is.
@@ -45,7 +77,8 @@ impl FileStore {
     /// # Errors
     /// [`Error::File`], as [`open`](Self::open).
     pub fn as_process(&self, process: Option<u32>) -> Result<FileStore, Error> {
-        Ok(FileStore { file: self.file.as_process(process)?, known: Gated::default() })
+        let FileStore { limits, is_spool, .. } = *self;
+        Ok(FileStore { file: self.file.as_process(process)?, known: Gated::default(), limits, is_spool })
     }
 
     /// See [`Store::leave`](crate::Store::leave).
@@ -55,18 +88,22 @@ impl FileStore {
     }
 
     /// Points `cells` at a block of the file, and gives the time the series was created there. The fork gate must be
-    /// held. `Err` where the file has no room, with what is to be logged, if that is news.
+    /// held. `Err` where the family has too many series, or the file has no room.
     pub(crate) fn attach(
         &self,
         cells: &Attachment,
         shared: &Shared,
         labels: &Labels,
         created: f64,
-    ) -> Result<f64, Option<String>> {
+    ) -> Result<f64, file::Refusal> {
         let definition = &shared.definition;
+        let most = self.limits.max_series.filter(|_| !limits::is_overflow(labels.values()));
+        let overflow =
+            most.and_then(|_| limits::overflow(definition)).map(|labels| record::encode_values(labels.values()));
         let family = file::FamilyBytes {
             key: &record::encode_family_key(definition),
             details: &record::encode_family_details(definition),
+            most: most.zip(overflow.as_deref()).map(|(series, beside)| file::Most { series, beside }),
         };
         self.file.attach(cells, family, &record::encode_values(labels.values()), shared.shape(), created)
     }
@@ -76,31 +113,117 @@ impl FileStore {
         self.file.write_image(cells, note.part, note.stamp, &note.bytes);
     }
 
-    /// Removes series of the family, also those that this process never met. The fork gate must be held.
-    pub(crate) fn remove_matching(&self, shared: &Shared, matches: &dyn Fn(&[Box<str>]) -> bool) {
-        self.file.remove(&record::encode_family_key(&shared.definition), &|key| {
+    /// Removes the series of the family that have each of these values at its place, also those that this process never
+    /// met. The fork gate must be held.
+    pub(crate) fn remove_where(&self, definition: &Family, wanted: &[(usize, &str)]) {
+        self.file.remove(&record::encode_family_key(definition), &|key| {
             let values = record::decode_values(key).unwrap_or_default();
-            matches(&values.into_iter().map(String::into_boxed_str).collect::<Vec<_>>())
+            wanted.iter().all(|(place, value)| values.get(*place).is_some_and(|known| known == value))
+        });
+        #[cfg(feature = "sqlite")]
+        if self.is_spool {
+            self.file.mark(REMOVALS, &super::ledger::encode_removal(definition, wanted));
+        }
+    }
+
+    /// What the file holds. Folds the shards of ended processes first.
+    pub(crate) fn read(&self) -> StoreReading {
+        let known = self.known();
+        let (merged, news) = {
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let reading = self.file.read();
+            let now = clock::unix_nanoseconds();
+            let merged = merge::by_name(&mut known.descriptors, &self.file, reading, self.limits, now);
+            let news = Conflict::news(&merged, &mut known.conflicts);
+            (merged, news)
+        };
+        for notice in news {
+            log::warn!("{}: {notice}", self.path().display());
+        }
+        let own = [merge::file_metrics(&self.file.status()), merge::merged_metrics(&merged)].concat();
+        StoreReading { families: merged.families, own }
+    }
+
+    fn known(&self) -> Arc<Mutex<Known>> {
+        // A child starts with an empty table: a thread of its parent may have been filling the old one.
+        let mut known = self.known.lock();
+        if known.0 != fork::generation() {
+            *known = (fork::generation(), Arc::default());
+        }
+        Arc::clone(&known.1)
+    }
+}
+
+/// What draining asks of a file.
+#[cfg(feature = "sqlite")]
+impl FileStore {
+    /// As [`open`](Self::open), for a file that is drained into another store.
+    pub(crate) fn open_spool(path: &Path, options: file::Options) -> Result<FileStore, Error> {
+        Ok(FileStore { is_spool: true, ..FileStore::open(path, options)? })
+    }
+
+    /// Takes the right to drain, unless another process has it.
+    pub(crate) fn try_drain(&self) -> Option<file::Draining<'_>> {
+        self.file.try_drain()
+    }
+
+    /// When it was last drained, and when that was last tried: nanoseconds since boot, 0 for never.
+    pub(crate) fn drained(&self) -> (u64, u64) {
+        self.file.drained()
+    }
+
+    /// How the file is doing.
+    pub(crate) fn status(&self) -> file::Status {
+        self.file.status()
+    }
+
+    /// The generations of series, by their numbers.
+    pub(crate) fn generations(&self, series: &[u32]) -> Vec<u64> {
+        self.file.generations(series)
+    }
+
+    /// Makes a removal that another host has made, without noting it again.
+    pub(crate) fn remove_for_others(&self, family: &Family, wanted: &[(usize, String)]) {
+        let _gate = fork::gate();
+        self.file.remove(&record::encode_family_key(family), &|key| {
+            let values = record::decode_values(key).unwrap_or_default();
+            wanted.iter().all(|(place, value)| values.get(*place) == Some(value))
         });
     }
 
-    /// What the file holds of every family, by name. Folds the shards of ended processes first.
-    pub(crate) fn read(&self) -> HashMap<String, StoreFamily> {
-        let known = {
-            // A child starts with an empty table: a thread of its parent may have been filling the old one.
-            let mut known = self.known.lock();
-            if known.0 != fork::generation() {
-                *known = (fork::generation(), Arc::default());
+    /// The removals that were made here, with how often, and what is left: of one moment, so that no total is of before
+    /// a removal that is not among them, or the other way around.
+    ///
+    /// Nothing where the file cannot be read, or others go on removing.
+    pub(crate) fn removals_and_totals(&self) -> (Vec<(Vec<u8>, u64)>, Totals) {
+        for _ in 0..100 {
+            let removals = self.file.marks(REMOVALS);
+            let totals = Totals { reading: self.file.read(), known: self.known() };
+            let is_learnt = {
+                let mut known = totals.known.lock().unwrap_or_else(PoisonError::into_inner);
+                known.descriptors.learn(&self.file, totals.reading.file)
+            };
+            if is_learnt && self.file.marks(REMOVALS) == removals {
+                return (removals, totals);
             }
-            Arc::clone(&known.1)
-        };
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        let reading = self.file.read();
-        merge::by_name(&mut known, &self.file, reading)
+        }
+        (Vec::new(), Totals { reading: file::Reading::default(), known: self.known() })
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl Totals {
+    /// Definition and label values of a series.
+    pub(crate) fn series(&self, number: u32) -> Option<(Arc<Family>, Arc<Labels>)> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).descriptors.series(number)
     }
 
-    /// The store's metrics about itself.
-    pub(crate) fn own_metrics(&self, unshared: usize) -> Vec<FamilySnapshot> {
-        merge::own_metrics(&self.file.status(), unshared)
+    /// How many live processes count in which family, by its id.
+    pub(crate) fn users(&self) -> Vec<(u64, u32)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let families = (0..).zip(&self.reading.users).filter(|(_, users)| **users > 0);
+        families
+            .filter_map(|(number, users)| Some((record::family_id(known.descriptors.family(number)?), *users)))
+            .collect()
     }
 }

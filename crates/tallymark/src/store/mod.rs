@@ -3,20 +3,39 @@
 //! Every store is words in memory: of this process ([`Store::Memory`]), or of a file that every process of the host
 //! maps ([`FileStore`]). No store does I/O in an update.
 
-mod file;
+pub(crate) mod file;
 #[cfg(feature = "sqlite")]
 pub(crate) mod ledger;
+mod url;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use file::FileStore;
+#[cfg(feature = "sqlite")]
+pub use ledger::{LedgerStore, Reason};
 pub use tallymark_cells::file::Options;
 
+use tallymark_model::FamilySnapshot;
+
 use crate::Error;
+use crate::limits::Limits;
+use crate::merge::StoreFamily;
+use url::{Address, without_password};
 
 /// The variables that the official Python client reads, the current one first.
 const MULTIPROCESS: [&str; 2] = ["PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"];
+
+/// What a store holds.
+#[derive(Default)]
+pub(crate) struct StoreReading {
+    /// By name.
+    pub(crate) families: HashMap<String, StoreFamily>,
+    /// The store's metrics about itself.
+    pub(crate) own: Vec<FamilySnapshot>,
+}
 
 /// A store, open. Cheap to clone.
 #[derive(Clone, Default)]
@@ -24,14 +43,22 @@ pub enum Store {
     /// This process's heap.
     #[default]
     Memory,
+    /// This process's heap, with at most so many series in each family, beside one for all others.
+    Capped(u32),
     /// A file shared by every process of the host.
     File(Arc<FileStore>),
+    /// A store of many hosts, behind a spool of this one.
+    #[cfg(feature = "sqlite")]
+    Ledger(Arc<LedgerStore>),
 }
 
 impl Store {
     /// Opens the store at `url`: `memory:`, or `file:/path/metrics.tally` (`file:///path` too; a relative path is
     /// relative to the working directory). A file that is not there is made, with mode 0600; `?mode=0660` lets the
     /// group in, and `?network=allow` accepts a network file system that one host alone uses.
+    ///
+    /// Any store may be given `?max_series=1000`, the series that a family may have, beside one for all others, and
+    /// `?ttl=3600`, how many seconds a series is shown that no process uses.
     ///
     /// # Errors
     /// [`Error::Url`] if the URL says nothing known; [`Error::File`] if the file cannot be used.
@@ -75,56 +102,142 @@ impl Store {
     }
 
     fn open_with(url: &str, create: bool) -> Result<Store, Error> {
-        let refuse = |problem| Error::Url { url: without_password(url), problem };
-        match url.split_once(':') {
-            Some(("memory", "")) => Ok(Store::Memory),
-            Some(("file", path)) => {
-                let (path, query) = path.split_once('?').unwrap_or((path, ""));
-                let path = path.strip_prefix("//").unwrap_or(path);
-                if path.is_empty() {
-                    return Err(refuse("no path"));
-                }
-                let options = Options { create, ..file_options(query).map_err(refuse)? };
-                Ok(Store::File(Arc::new(FileStore::open(path.as_ref(), options)?)))
+        let refuse = |problem: String| Error::Url { url: without_password(url), problem };
+        let mut address = Address::parse(url).ok_or_else(|| refuse("not a store's URL".to_owned()))?;
+        let limits = Limits::take(&mut address.options).map_err(refuse)?;
+        match address.kind {
+            // One process uses all of the series, so none is ever idle.
+            "memory" if address.rest.is_empty() => {
+                no_others(&address).map_err(refuse)?;
+                Ok(limits.max_series.map_or(Store::Memory, Store::Capped))
             }
-            Some(_) => Err(refuse("an unknown kind of store")),
-            None => Err(refuse("not a store's URL")),
+            "file" => {
+                let options = Options { create, ..file_options(&mut address.options).map_err(refuse)? };
+                no_others(&address).map_err(refuse)?;
+                let path = address.path().map_err(refuse)?;
+                Ok(Store::File(Arc::new(FileStore::open(path, options)?.limited(limits))))
+            }
+            #[cfg(feature = "sqlite")]
+            "sqlite" => ledger::open::sqlite(address, limits, create, refuse),
+            #[cfg(feature = "redis")]
+            "redis" | "rediss" | "unix" | "redis+cluster" | "rediss+cluster" => {
+                ledger::open::redis(address, limits, create, refuse)
+            }
+            _ => Err(refuse("an unknown kind of store".to_owned())),
         }
     }
 
-    /// The URL that opens it.
+    /// The file that this process counts into: the store's own, or the spool in front of it. None in memory.
+    pub(crate) fn file(&self) -> Option<&Arc<FileStore>> {
+        match self {
+            Store::Memory | Store::Capped(_) => None,
+            Store::File(file) => Some(file),
+            #[cfg(feature = "sqlite")]
+            Store::Ledger(store) => Some(store.spool()),
+        }
+    }
+
+    /// Whether both are the same store, opened once.
+    pub fn is(&self, other: &Store) -> bool {
+        match (self, other) {
+            (Store::Memory, Store::Memory) => true,
+            (Store::Capped(one), Store::Capped(other)) => one == other,
+            (Store::File(one), Store::File(other)) => Arc::ptr_eq(one, other),
+            #[cfg(feature = "sqlite")]
+            (Store::Ledger(one), Store::Ledger(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// What all processes have counted in it; nothing in memory, where each series has its own.
+    pub(crate) fn read(&self) -> StoreReading {
+        match self {
+            Store::Memory | Store::Capped(_) => StoreReading::default(),
+            Store::File(file) => file.read(),
+            #[cfg(feature = "sqlite")]
+            Store::Ledger(store) => store.read_families(),
+        }
+    }
+
+    /// Begins what a store does in the background. Not under the fork gate.
+    pub(crate) fn start(&self) {
+        #[cfg(feature = "sqlite")]
+        if let Store::Ledger(store) = self {
+            store.start();
+        }
+    }
+
+    /// Returns when all that was counted on this host before is in the store: at once, but in front of SQLite and Redis.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if that takes longer than `limit`, or the store says no. Nothing is lost then.
+    pub fn flush(&self, limit: Duration) -> Result<(), Error> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Store::Ledger(store) => store.flush(limit),
+            _ => {
+                let _ = limit;
+                Ok(())
+            }
+        }
+    }
+
+    /// The URL that opens it, without its password.
     pub fn url(&self) -> String {
         match self {
             Store::Memory => "memory:".to_owned(),
-            Store::File(store) => format!("file:{}", store.path().display()),
+            Store::Capped(most) => format!("memory:?max_series={most}"),
+            Store::File(store) => format!("file:{}{}", store.path().display(), store.limits().query()),
+            #[cfg(feature = "sqlite")]
+            Store::Ledger(store) => store.url().to_owned(),
         }
     }
 
-    /// Folds this process's numbers into the store's totals. For a clean exit: no other
-    /// thread may be updating a metric of this store meanwhile; what is updated later is counted all the same.
+    /// How many series a family may have, if that is bounded.
+    pub(crate) fn max_series(&self) -> Option<u32> {
+        match self {
+            Store::Capped(most) => Some(*most),
+            store => store.file().and_then(|file| file.limits().max_series),
+        }
+    }
+
+    /// Folds this process's numbers into the totals, for a clean exit: no other thread may be updating a metric of this
+    /// store meanwhile; what is updated later is counted all the same.
+    pub fn fold(&self) {
+        if let Some(file) = self.file() {
+            file.leave();
+        }
+    }
+
+    /// [`fold`](Self::fold)s, and in front of SQLite and Redis sends what this host has counted, for as long as one answer
+    /// may take. What cannot be sent stays in the spool, and is logged.
     pub fn leave(&self) {
-        if let Store::File(store) = self {
+        self.fold();
+        #[cfg(feature = "sqlite")]
+        if let Store::Ledger(store) = self {
             store.leave();
         }
     }
 }
 
-fn file_options(query: &str) -> Result<Options, &'static str> {
+/// Takes the options of a file out of a URL's.
+fn file_options(asked: &mut Vec<(String, String)>) -> Result<Options, String> {
     let mut options = Options::default();
-    for option in query.split('&').filter(|option| !option.is_empty()) {
-        match option.split_once('=') {
-            Some(("mode", mode)) => options.mode = u32::from_str_radix(mode, 8).map_err(|_| "mode is not octal")?,
-            Some(("network", "allow")) => options.allow_network = true,
-            _ => return Err("an unknown option (there are mode=0660 and network=allow)"),
+    for (name, value) in asked.extract_if(.., |(name, _)| name == "mode" || name == "network") {
+        match (&*name, &*value) {
+            ("mode", mode) => {
+                options.mode = u32::from_str_radix(mode, 8).map_err(|_| "mode is not octal".to_owned())?
+            }
+            (_, "allow") => options.allow_network = true,
+            _ => return Err(format!("{name}={value}: there is network=allow")),
         }
     }
     Ok(options)
 }
 
-/// A URL as it may be shown: what stands between `://` and `@` is left out.
-fn without_password(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(start), Some(end)) if start + 3 < end => format!("{}…{}", &url[..start + 3], &url[end..]),
-        _ => url.to_owned(),
-    }
+/// Refuses what nobody has taken out of a URL's options.
+fn no_others(address: &Address<'_>) -> Result<(), String> {
+    address.options.first().map_or(Ok(()), |(name, value)| {
+        Err(format!("{name}={value}: an unknown option of {}: (docs/stores.md lists them)", address.kind))
+    })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tallymark_model::Family;
 
 use super::GaugeValue;
-use crate::record::{self, Reader};
+use crate::record::{self, Reader, put_number};
 use crate::series::Note;
 
 /// The most numbers that a batch changes: more would hold up a server for milliseconds.
@@ -111,10 +111,6 @@ impl Batch {
     }
 }
 
-fn put_number(bytes: &mut Vec<u8>, number: u64) {
-    bytes.extend_from_slice(&number.to_le_bytes());
-}
-
 fn put_change(bytes: &mut Vec<u8>, change: &Change) {
     put_number(bytes, u64::from(change.family));
     record::put_texts(bytes, &change.labels);
@@ -137,13 +133,7 @@ fn put_change(bytes: &mut Vec<u8>, change: &Change) {
         }
         Delta::Gauge(values) => {
             bytes.push(3);
-            record::put_length(bytes, values.len());
-            for value in values {
-                put_number(bytes, u64::from(value.pid));
-                put_number(bytes, value.value.to_bits());
-                put_number(bytes, value.stamp);
-                bytes.push(u8::from(value.live) | u8::from(value.kept) << 1);
-            }
+            put_gauge(bytes, values);
         }
     }
     record::put_length(bytes, change.notes.len());
@@ -168,10 +158,7 @@ fn change(reader: &mut Reader<'_>) -> Option<Change> {
                 .collect::<Option<Vec<_>>>()?;
             Delta::Tally { counts, sum: reader.float()? }
         }
-        3 => {
-            let count = reader.length()?;
-            Delta::Gauge((0..count).map(|_| gauge(reader)).collect::<Option<Vec<_>>>()?)
-        }
+        3 => Delta::Gauge(gauge(reader)?),
         _ => return None,
     };
     let count = reader.length()?;
@@ -184,10 +171,26 @@ fn change(reader: &mut Reader<'_>) -> Option<Change> {
     Some(Change { family, labels, created, delta, notes })
 }
 
-fn gauge(reader: &mut Reader<'_>) -> Option<GaugeValue> {
-    let pid = u32::try_from(reader.number()?).ok()?;
-    let (value, stamp, flags) = (reader.float()?, reader.number()?, reader.byte()?);
-    Some(GaugeValue { instance: None, pid, value, stamp, live: flags & 1 != 0, kept: flags & 2 != 0 })
+/// Writes a gauge's values, without instances.
+pub(crate) fn put_gauge(bytes: &mut Vec<u8>, values: &[GaugeValue]) {
+    record::put_length(bytes, values.len());
+    for value in values {
+        put_number(bytes, u64::from(value.pid));
+        put_number(bytes, value.value.to_bits());
+        put_number(bytes, value.stamp);
+        bytes.push(u8::from(value.live) | u8::from(value.kept) << 1);
+    }
+}
+
+/// Reads what [`put_gauge`] wrote.
+pub(crate) fn gauge(reader: &mut Reader<'_>) -> Option<Vec<GaugeValue>> {
+    let count = reader.length()?;
+    let one = |_| {
+        let pid = u32::try_from(reader.number()?).ok()?;
+        let (value, stamp, flags) = (reader.float()?, reader.number()?, reader.byte()?);
+        Some(GaugeValue { instance: None, pid, value, stamp, live: flags & 1 != 0, kept: flags & 2 != 0 })
+    };
+    (0..count).map(one).collect()
 }
 
 #[cfg(test)]

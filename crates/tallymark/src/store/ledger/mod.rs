@@ -16,18 +16,33 @@
 mod batch;
 #[cfg(test)]
 mod contract;
+mod drain;
+#[cfg(test)]
+mod drain_tests;
+mod journal;
+pub(crate) mod open;
 #[cfg(feature = "redis")]
 mod redis;
+mod sent;
+mod spool;
+mod sqlite;
+mod store;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tallymark_cells::Shape;
-use tallymark_cells::file::{ProcessValue, Total, keep_of};
+use tallymark_cells::file::{ProcessValue, keep_of};
 use tallymark_model::{Family, Labels};
 
 pub(crate) use batch::{Batch, Change, Delta};
+pub(crate) use drain::encode_removal;
+pub use store::LedgerStore;
 
+pub(crate) use crate::gauge::GaugeValue;
+pub(crate) use crate::merge::StoredValue;
+
+use crate::Error;
 use crate::family::shape;
 use crate::series::Note;
 
@@ -126,29 +141,6 @@ pub(crate) struct StoredSeries {
     pub(crate) notes: Vec<Note>,
 }
 
-/// The numbers of a series in a store.
-pub(crate) enum StoredValue {
-    /// A number or a tally, of all writers together.
-    Total(Total),
-    /// A gauge, process by process.
-    Gauge(Vec<GaugeValue>),
-}
-
-/// One process's value of a gauge.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct GaugeValue {
-    /// The host, where there may be several.
-    pub(crate) instance: Option<Arc<str>>,
-    pub(crate) pid: u32,
-    pub(crate) value: f64,
-    /// When it was set: nanoseconds by the store's clock, or since boot in a host's own store; 1 for an earlier boot, 0 for
-    /// never. Only the order counts.
-    pub(crate) stamp: u64,
-    pub(crate) live: bool,
-    /// Whether it is what is kept of processes that ended, and not one that may come back.
-    pub(crate) kept: bool,
-}
-
 /// What remains of the values of writers that have ended.
 pub(crate) fn kept(family: &Family, values: &[GaugeValue]) -> Vec<GaugeValue> {
     let Shape::Gauge(keep) = shape(family) else { return Vec::new() };
@@ -172,9 +164,16 @@ pub(crate) struct Trouble {
     pub(crate) message: String,
 }
 
-/// Kinds of trouble: the label `reason` of `tallymark_failed_drains`.
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Error {
+        Error::Store { message: trouble.message, reason: trouble.reason }
+    }
+}
+
+/// Kinds of trouble with a store of many hosts: the label `reason` of `tallymark_failed_drains`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Reason {
+#[non_exhaustive]
+pub enum Reason {
     /// No connection, or it broke.
     Unreachable,
     /// No answer in time.
@@ -208,7 +207,8 @@ impl Reason {
         Reason::Other,
     ];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name, as the label has it.
+    pub fn name(self) -> &'static str {
         match self {
             Reason::Unreachable => "unreachable",
             Reason::Timeout => "timeout",

@@ -1,0 +1,358 @@
+//! Draining against a ledger that fails in every way that networks and servers do: whatever happens, what two hosts have
+//! counted is what the ledger holds once it answers again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use tallymark_model::GaugeMode;
+
+use super::drain::Drain;
+use super::*;
+use crate::store::Store;
+use crate::store::file::FileStore;
+use crate::{Counter, Family, Histogram, Registry};
+
+/// A ledger on paper: what it must do, and no more.
+#[derive(Clone, Default)]
+struct Paper {
+    shards: Vec<Shard>,
+    known: Vec<u128>,
+    removals: Vec<Removal>,
+    epochs_drawn: u128,
+}
+
+#[derive(Clone, Default)]
+struct Shard {
+    epoch: u128,
+    sequences: HashMap<u128, u64>,
+    numbers: HashMap<(String, Vec<Box<str>>), (u64, f64)>,
+    gauges: HashMap<(String, Vec<Box<str>>, u128), Vec<GaugeValue>>,
+}
+
+/// What goes wrong with the next call.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    /// The request is lost.
+    Request,
+    /// The reply is lost: what was asked was done.
+    Reply,
+}
+
+struct Wire {
+    paper: Arc<Mutex<Paper>>,
+    faults: Arc<Mutex<Vec<Option<Fault>>>>,
+}
+
+impl Wire {
+    fn call<T>(&mut self, act: impl FnOnce(&mut Paper) -> T) -> Result<T, Trouble> {
+        let fault = self.faults.lock().unwrap().pop().flatten();
+        let trouble = Trouble { reason: Reason::Unreachable, message: "cut".to_owned() };
+        if fault == Some(Fault::Request) {
+            return Err(trouble);
+        }
+        let answer = act(&mut self.paper.lock().unwrap());
+        if fault == Some(Fault::Reply) { Err(trouble) } else { Ok(answer) }
+    }
+}
+
+impl Paper {
+    fn new() -> Paper {
+        let mut paper = Paper { shards: vec![Shard::default(); 2], ..Paper::default() };
+        paper.reset(0);
+        paper.reset(1);
+        paper
+    }
+
+    fn reset(&mut self, shard: usize) {
+        self.epochs_drawn += 1;
+        self.shards[shard] = Shard { epoch: self.epochs_drawn, ..Shard::default() };
+    }
+
+    fn apply(&mut self, batch: &Batch) -> Answer {
+        let shard = &mut self.shards[batch.shard as usize];
+        if shard.epoch != batch.epoch {
+            return Answer::OtherEpoch;
+        }
+        let last = shard.sequences.get(&batch.writer).copied();
+        match last.unwrap_or(0) {
+            last if last >= batch.sequence => return Answer::Old(last),
+            before if before + 1 < batch.sequence && !batch.rebase => return Answer::Gap(last),
+            _ => {}
+        }
+        shard.sequences.insert(batch.writer, batch.sequence);
+        for change in &batch.changes {
+            let key = (batch.family(change).name().to_owned(), change.labels.clone());
+            let (whole, rest) = match &change.delta {
+                Delta::Nothing => (0, 0.0),
+                Delta::Number { whole, rest } => (*whole, *rest),
+                Delta::Tally { counts, sum } => (counts.iter().map(|(_, count)| count).sum(), *sum),
+                Delta::Gauge(values) => {
+                    shard.gauges.insert((key.0, key.1, batch.writer), values.clone());
+                    continue;
+                }
+            };
+            let total = shard.numbers.entry(key).or_default();
+            *total = (total.0 + whole, total.1 + rest);
+        }
+        Answer::Applied
+    }
+
+    fn number(&self, name: &str, label: &str) -> (u64, f64) {
+        let key = (name.to_owned(), vec![Box::from(label)]);
+        let found = self.shards.iter().filter_map(|shard| shard.numbers.get(&key));
+        found.fold((0, 0.0), |sum, more| (sum.0 + more.0, sum.1 + more.1))
+    }
+}
+
+impl Ledger for Wire {
+    fn greet(&mut self, hello: &Hello<'_>, _: Instant) -> Result<Greeting, Trouble> {
+        let (writer, heard) = (hello.writer, hello.removals);
+        self.call(|paper| {
+            let known = paper.known.contains(&writer);
+            if !known {
+                paper.known.push(writer);
+            }
+            let of_others = paper.removals.iter().skip(heard as usize).filter(|removal| removal.writer != writer);
+            Greeting {
+                now: 1_000_000_000_000_000_000 + crate::clock::stamp(),
+                epochs: paper.shards.iter().map(|shard| shard.epoch).collect(),
+                removals: of_others.cloned().collect(),
+                last_removal: paper.removals.len() as u64,
+                known,
+            }
+        })
+    }
+
+    fn shard_of(&self, _: &tallymark_model::Family, labels: &[Box<str>]) -> usize {
+        labels.first().map_or(0, |label| label.len() % 2)
+    }
+
+    fn apply(&mut self, batches: &[Batch], _: Instant) -> Vec<Result<Answer, Trouble>> {
+        batches.iter().map(|batch| self.call(|paper| paper.apply(batch))).collect()
+    }
+
+    fn remove(&mut self, removal: &Removal, _: Instant) -> Result<(), Trouble> {
+        self.call(|paper| {
+            let matches = |name: &String, labels: &Vec<Box<str>>| {
+                name == removal.family.name() && removal.wanted.iter().all(|(at, value)| *labels[*at] == **value)
+            };
+            for shard in &mut paper.shards {
+                shard.numbers.retain(|(name, labels), _| !matches(name, labels));
+                shard.gauges.retain(|(name, labels, _), _| !matches(name, labels));
+            }
+            if !paper.removals.iter().any(|known| (known.writer, known.id) == (removal.writer, removal.id)) {
+                paper.removals.push(removal.clone());
+            }
+        })
+    }
+
+    fn read(&mut self, _: Instant) -> Result<Stored, Trouble> {
+        Ok(Stored::default())
+    }
+}
+
+/// A host: its spool, what counts there, and who drains it.
+struct Host {
+    spool: Arc<FileStore>,
+    hits: Family<Counter>,
+    seconds: Family<Histogram>,
+    drain: Option<Drain>,
+    faults: Arc<Mutex<Vec<Option<Fault>>>>,
+    directory: tempfile::TempDir,
+}
+
+impl Host {
+    fn new() -> Host {
+        let directory = tempfile::tempdir().unwrap();
+        let options = tallymark_cells::file::Options::default();
+        let spool = Arc::new(FileStore::open_spool(&directory.path().join("spool.tally"), options).unwrap());
+        let registry = Registry::with_store(Store::File(Arc::clone(&spool)));
+        let hits = registry.counter("hits", "").label_names(["path"]).register().unwrap();
+        let seconds = registry.histogram("seconds", "").bounds(&[1.0]).label_names(["path"]).register().unwrap();
+        Host { spool, hits, seconds, drain: None, faults: Arc::default(), directory }
+    }
+
+    fn hits(&self, path: &str) -> Counter {
+        self.hits.with(&[path]).unwrap()
+    }
+
+    /// One round, with these faults; `true` if it went through.
+    fn drain(&mut self, paper: &Arc<Mutex<Paper>>, faults: &[Option<Fault>]) -> bool {
+        *self.faults.lock().unwrap() = faults.to_vec();
+        let wire = Wire { paper: Arc::clone(paper), faults: Arc::clone(&self.faults) };
+        let journal = self.directory.path().join("spool.tally.journal");
+        let drain = self.drain.get_or_insert_with(|| {
+            Drain::new(Box::new(wire), Some(journal), "host".to_owned(), Duration::from_secs(30))
+        });
+        let right = self.spool.try_drain().unwrap();
+        drain.run(&self.spool, &right, false, Instant::now() + Duration::from_secs(9)).is_ok()
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Count {
+        host: usize,
+        path: usize,
+        amount: f64,
+    },
+    Observe {
+        host: usize,
+        path: usize,
+    },
+    /// A round of this host, with these faults.
+    Drain {
+        host: usize,
+        faults: Vec<Option<Fault>>,
+    },
+    /// The process that drains dies; another one goes on with the journal.
+    Crash {
+        host: usize,
+    },
+    /// A shard is lost.
+    Reset {
+        shard: usize,
+    },
+    /// The ledger's state is kept, as by a replica that falls behind, or put back to what was kept.
+    Keep,
+    PutBack,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let host = 0usize..2;
+    let path = 0usize..3;
+    let fault = prop_oneof![3 => Just(None), 1 => Just(Some(Fault::Request)), 1 => Just(Some(Fault::Reply))];
+    let step = prop_oneof![
+        4 => (host.clone(), path.clone(), prop_oneof![Just(1.0), Just(0.5), 0.0f64..9.0])
+            .prop_map(|(host, path, amount)| Step::Count { host, path, amount }),
+        2 => (host.clone(), path).prop_map(|(host, path)| Step::Observe { host, path }),
+        4 => (host.clone(), prop::collection::vec(fault, 0..9)).prop_map(|(host, faults)| Step::Drain { host, faults }),
+        1 => host.prop_map(|host| Step::Crash { host }),
+        1 => (0usize..2).prop_map(|shard| Step::Reset { shard }),
+        1 => Just(Step::Keep),
+        1 => Just(Step::PutBack),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+const PATHS: [&str; 3] = ["a", "bb", "ccc"];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_counted_is_what_the_ledger_holds(steps in steps()) {
+        let paper = Arc::new(Mutex::new(Paper::new()));
+        let mut kept: Option<Paper> = None;
+        let mut hosts = [Host::new(), Host::new()];
+        let mut counted: HashMap<(&str, &str), (u64, f64)> = HashMap::new();
+        for step in steps {
+            match step {
+                Step::Count { host, path, amount } => {
+                    hosts[host].hits(PATHS[path]).inc_by(amount).unwrap();
+                    let total = counted.entry(("hits", PATHS[path])).or_default();
+                    if amount.fract() == 0.0 { total.0 += amount as u64 } else { total.1 += amount }
+                }
+                Step::Observe { host, path } => {
+                    hosts[host].seconds.with(&[PATHS[path]]).unwrap().observe(0.25);
+                    let total = counted.entry(("seconds", PATHS[path])).or_default();
+                    *total = (total.0 + 1, total.1 + 0.25);
+                }
+                Step::Drain { host, faults } => _ = hosts[host].drain(&paper, &faults),
+                Step::Crash { host } => hosts[host].drain = None,
+                Step::Reset { shard } => {
+                    paper.lock().unwrap().reset(shard);
+                    kept = None;
+                }
+                Step::Keep => kept = Some(paper.lock().unwrap().clone()),
+                Step::PutBack => if let Some(kept) = &kept { *paper.lock().unwrap() = kept.clone() },
+            }
+        }
+        for host in &mut hosts {
+            // A store that was put back asks for what is missing when it is sent something.
+            host.hits("a").inc();
+            host.hits("bb").inc();
+            prop_assert!(host.drain(&paper, &[]));
+        }
+        for path in ["a", "bb"] {
+            counted.entry(("hits", path)).or_default().0 += 2;
+        }
+        let paper = paper.lock().unwrap();
+        for ((name, path), (whole, rest)) in counted {
+            let found = paper.number(name, path);
+            prop_assert_eq!(found.0, whole, "{} {}", name, path);
+            prop_assert!((found.1 - rest).abs() < 1e-9, "{} {}: {} instead of {}", name, path, found.1, rest);
+        }
+    }
+}
+
+#[test]
+fn a_removal_on_one_host_reaches_the_other_which_starts_anew() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut hosts = [Host::new(), Host::new()];
+    for host in &mut hosts {
+        host.hits("a").inc_by(5.0).unwrap();
+        assert!(host.drain(&paper, &[]));
+    }
+    hosts[0].hits.remove(&["a"]).unwrap();
+    hosts[0].hits("a").inc();
+    assert!(hosts[0].drain(&paper, &[Some(Fault::Reply), None, None]) || hosts[0].drain(&paper, &[]));
+    assert!(hosts[1].drain(&paper, &[]));
+    hosts[1].hits("a").inc_by(2.0).unwrap();
+    assert!(hosts[1].drain(&paper, &[]));
+    assert_eq!(paper.lock().unwrap().number("hits", "a"), (3, 0.0));
+}
+
+#[test]
+fn a_removal_of_everything_reaches_series_that_the_host_never_had() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut hosts = [Host::new(), Host::new()];
+    hosts[1].hits("a").inc();
+    assert!(hosts[1].drain(&paper, &[]));
+    hosts[0].hits.clear();
+    assert!(hosts[0].drain(&paper, &[]));
+    assert_eq!(paper.lock().unwrap().number("hits", "a"), (0, 0.0));
+    hosts[0].hits.clear();
+    hosts[1].hits("a").inc();
+    assert!(hosts[1].drain(&paper, &[]));
+    assert!(hosts[0].drain(&paper, &[]));
+    assert_eq!(paper.lock().unwrap().number("hits", "a"), (0, 0.0), "clearing again removes again");
+}
+
+#[test]
+fn a_lost_journal_counts_too_little_rather_than_too_much() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut host = Host::new();
+    host.hits("a").inc_by(5.0).unwrap();
+    assert!(host.drain(&paper, &[]));
+    host.drain = None;
+    for file in std::fs::read_dir(host.directory.path()).unwrap().flatten() {
+        if file.file_name().to_string_lossy().contains("journal") {
+            std::fs::remove_file(file.path()).unwrap();
+        }
+    }
+    host.hits("a").inc();
+    assert!(host.drain(&paper, &[]));
+    host.hits("a").inc_by(2.0).unwrap();
+    assert!(host.drain(&paper, &[]));
+    assert_eq!(paper.lock().unwrap().number("hits", "a"), (7, 0.0));
+    assert_eq!(host.drain.unwrap().record().lost, 1);
+}
+
+#[test]
+fn a_gauge_of_live_processes_goes_when_its_process_has_gone() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut host = Host::new();
+    let other = host.spool.as_process(Some(77)).unwrap();
+    let registry = Registry::with_store(Store::File(Arc::new(other)));
+    let depth = registry.gauge("depth", "").mode(GaugeMode::LiveSum).label_names(["path"]).register().unwrap();
+    depth.with(&["a"]).unwrap().set(3.0);
+    assert!(host.drain(&paper, &[]));
+    let shown = |paper: &Paper| paper.shards.iter().flat_map(|shard| shard.gauges.values()).flatten().count();
+    assert_eq!(shown(&paper.lock().unwrap()), 1);
+    drop((depth, registry));
+    assert!(host.drain(&paper, &[]));
+    assert_eq!(shown(&paper.lock().unwrap()), 0);
+}

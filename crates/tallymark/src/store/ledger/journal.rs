@@ -1,0 +1,461 @@
+//! The journal beside a spool: what has been sent, and the batches that are on their way.
+//!
+//! A batch is written here before it is sent, with what will have been sent then. So whoever drains the spool next, after
+//! a crash too, sends the same batch until an answer comes, and only then goes on. One process at a time uses a journal,
+//! the one that has the right to drain; it keeps a copy in memory and reads what others have changed since.
+//!
+//! It is a SQLite file, `PATH.journal` beside the spool `PATH`, or in memory beside a spool in memory. What it says
+//! about a spool that is not there any more is forgotten.
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use tallymark_cells::fork;
+
+use super::sent::{Sent, SentValue};
+use super::{Batch, Reason, Trouble};
+use crate::record::{self, Reader};
+
+/// How many batches, and how many of their bytes, are kept to be sent again after a store has come back without them.
+const RECENT: u64 = 4096;
+const RECENT_BYTES: i64 = 32 << 20;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shards (shard INTEGER PRIMARY KEY, epoch BLOB, sequence INTEGER, batch BLOB, effects BLOB);
+CREATE TABLE IF NOT EXISTS sent (series INTEGER PRIMARY KEY, shard INTEGER, version INTEGER, value BLOB);
+CREATE INDEX IF NOT EXISTS sent_version ON sent (version);
+CREATE TABLE IF NOT EXISTS recent (shard INTEGER, sequence INTEGER, batch BLOB, PRIMARY KEY (shard, sequence)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS marks (mark BLOB PRIMARY KEY, generation INTEGER) WITHOUT ROWID;
+";
+
+/// A journal, open.
+pub(crate) struct Journal {
+    place: PathBuf,
+    database: Connection,
+    /// The changes and the resets that the copy in memory knows of.
+    version: i64,
+    resets: i64,
+    /// Whose journal it is.
+    pub(crate) spool: u128,
+    pub(crate) writer: u128,
+    pub(crate) shards: Vec<Shard>,
+    /// By the series' number in the spool.
+    pub(crate) sent: HashMap<u32, Sent>,
+    /// Generations of the removals that the ledger has been told.
+    pub(crate) marks: HashMap<Vec<u8>, u64>,
+}
+
+/// What is known of a shard.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Shard {
+    pub(crate) epoch: u128,
+    /// The last batch that it took.
+    pub(crate) sequence: u64,
+    /// The one that is on its way.
+    pub(crate) outstanding: Option<Outstanding>,
+}
+
+/// A batch on its way.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Outstanding {
+    pub(crate) batch: Batch,
+    /// What will have been sent of which series.
+    pub(crate) effects: Vec<(u32, Sent)>,
+}
+
+/// How draining has gone on this host.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Record {
+    /// When it last succeeded: seconds since the Unix epoch, 0 for never.
+    pub(crate) last: f64,
+    /// How long that took, in seconds.
+    pub(crate) seconds: f64,
+    /// Series that waited when it was last tried.
+    pub(crate) waiting: u64,
+    /// Failures by their reason.
+    pub(crate) failed: Vec<(Reason, u64)>,
+    /// Batches of which it cannot be known whether they were counted, and that were not sent again.
+    pub(crate) lost: u64,
+}
+
+type Answer<T> = Result<T, Trouble>;
+
+impl Journal {
+    /// Opens the journal at `place`, or one in memory, of the spool with this identity. The right to drain must be held.
+    /// Says, too, whether it knew the spool.
+    pub(crate) fn open(place: Option<&Path>, spool: u128) -> Answer<(Journal, bool)> {
+        let shown = place.unwrap_or(Path::new(":memory:")).to_owned();
+        // SQLite has locks of its own.
+        let still = fork::still();
+        let opened = open(place).map_err(|error| trouble(&shown, &error));
+        drop(still);
+        let mut journal = Journal {
+            place: shown,
+            database: opened?,
+            version: 0,
+            resets: -1,
+            spool,
+            writer: 0,
+            shards: Vec::new(),
+            sent: HashMap::new(),
+            marks: HashMap::new(),
+        };
+        let known = journal.state::<Vec<u8>>("spool")?;
+        let is_known = known.as_deref() == Some(&spool.to_le_bytes());
+        if !is_known {
+            journal.start_over(spool)?;
+        }
+        journal.refresh()?;
+        Ok((journal, is_known))
+    }
+
+    fn start_over(&mut self, spool: u128) -> Answer<()> {
+        self.write(|transaction, _| {
+            for table in ["state", "shards", "sent", "recent", "marks"] {
+                transaction.execute(&format!("DELETE FROM {table}"), [])?;
+            }
+            put(transaction, "spool", spool.to_le_bytes())?;
+            put(transaction, "writer", uuid::Uuid::new_v4().as_u128().to_le_bytes())
+        })
+    }
+
+    /// Reads what other processes have changed since.
+    pub(crate) fn refresh(&mut self) -> Answer<()> {
+        let version = self.state("version")?.unwrap_or(0);
+        let resets = self.state("resets")?.unwrap_or(0);
+        if version == self.version && resets == self.resets {
+            return Ok(());
+        }
+        if resets != self.resets {
+            self.sent.clear();
+            self.version = 0;
+        }
+        self.read_shards()?;
+        self.read_changes()?;
+        (self.version, self.resets) = (version, resets);
+        Ok(())
+    }
+
+    fn read_shards(&mut self) -> Answer<()> {
+        let writer: Vec<u8> = self.state("writer")?.unwrap_or_default();
+        let _still = fork::still();
+        self.writer = writer.try_into().map_or(0, u128::from_le_bytes);
+        let place = &self.place;
+        let read = || {
+            let mut statement =
+                self.database.prepare_cached("SELECT shard, epoch, sequence, batch, effects FROM shards")?;
+            let rows = statement.query_map([], |row| {
+                let epoch: Vec<u8> = row.get(1)?;
+                let outstanding = match (row.get::<_, Option<Vec<u8>>>(3)?, row.get::<_, Option<Vec<u8>>>(4)?) {
+                    (Some(batch), Some(effects)) => decode_outstanding(&batch, &effects),
+                    _ => None,
+                };
+                let epoch = epoch.try_into().map_or(0, u128::from_le_bytes);
+                Ok((row.get::<_, u32>(0)?, Shard { epoch, sequence: row.get::<_, i64>(2)? as u64, outstanding }))
+            })?;
+            rows.collect::<Result<Vec<_>, _>>()
+        };
+        let found = read().map_err(|error| trouble(place, &error))?;
+        self.shards.fill(Shard::default());
+        for (shard, state) in found {
+            self.make_shards(shard as usize + 1);
+            self.shards[shard as usize] = state;
+        }
+        Ok(())
+    }
+
+    fn read_changes(&mut self) -> Answer<()> {
+        let _still = fork::still();
+        let Journal { database, sent, marks, place, version, .. } = self;
+        let mut read = || {
+            let mut statement = database.prepare_cached("SELECT series, value FROM sent WHERE version > ?1")?;
+            let mut rows = statement.query([*version])?;
+            while let Some(row) = rows.next()? {
+                if let Some(value) = Sent::decode(&row.get::<_, Vec<u8>>(1)?) {
+                    sent.insert(row.get(0)?, value);
+                }
+            }
+            let mut statement = database.prepare_cached("SELECT mark, generation FROM marks")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+            *marks = rows.collect::<Result<_, _>>()?;
+            Ok(())
+        };
+        read().map_err(|error| trouble(place, &error))
+    }
+
+    /// Makes room for the shards of a store.
+    pub(crate) fn make_shards(&mut self, count: usize) {
+        if self.shards.len() < count {
+            self.shards.resize(count, Shard::default());
+        }
+    }
+
+    /// Forgets what a shard has been sent: it is another one now.
+    pub(crate) fn reset_shard(&mut self, shard: usize, epoch: u128) -> Answer<()> {
+        // CAST: shards are numbered in 32 bits.
+        let number = shard as u32;
+        self.write(|transaction, version| {
+            transaction.execute("DELETE FROM sent WHERE shard = ?1", [number])?;
+            transaction.execute("DELETE FROM recent WHERE shard = ?1", [number])?;
+            transaction.execute(
+                "INSERT OR REPLACE INTO shards VALUES (?1, ?2, 0, NULL, NULL)",
+                params![number, epoch.to_le_bytes()],
+            )?;
+            put(transaction, "resets", version)
+        })?;
+        self.refresh()
+    }
+
+    /// Becomes a new writer: what was on its way under the old name is dropped, and counted as lost.
+    pub(crate) fn rename(&mut self) -> Answer<()> {
+        self.write(|transaction, version| {
+            let lost = transaction.query_row("SELECT count(batch) FROM shards", [], |row| row.get::<_, i64>(0))?;
+            add(transaction, "lost", lost)?;
+            transaction.execute("UPDATE shards SET sequence = 0, batch = NULL, effects = NULL", [])?;
+            transaction.execute("DELETE FROM recent", [])?;
+            put(transaction, "writer", uuid::Uuid::new_v4().as_u128().to_le_bytes())?;
+            put(transaction, "resets", version)
+        })?;
+        self.refresh()
+    }
+
+    /// Notes these values as sent, without having sent them.
+    pub(crate) fn take_as_sent(&mut self, values: Vec<(u32, usize, Sent)>) -> Answer<()> {
+        self.write(|transaction, version| {
+            for (series, shard, sent) in &values {
+                // CAST: shards are numbered in 32 bits.
+                put_sent(transaction, *series, *shard as u32, version, sent)?;
+            }
+            Ok(())
+        })?;
+        self.sent.extend(values.into_iter().map(|(series, _, sent)| (series, sent)));
+        Ok(())
+    }
+
+    /// Forgets which gauges were sent.
+    pub(crate) fn forget_gauges(&mut self) {
+        // In memory only: if this process dies before they are sent, the next one is told the same by the store.
+        self.sent.retain(|_, sent| !matches!(sent.value, SentValue::Gauge(_)));
+    }
+
+    /// Writes batches down that are to be sent now, at most one of a shard.
+    pub(crate) fn begin(&mut self, batches: &[Outstanding]) -> Answer<()> {
+        self.write(|transaction, _| {
+            for Outstanding { batch, effects } in batches {
+                transaction
+                    .prepare_cached("UPDATE shards SET batch = ?2, effects = ?3 WHERE shard = ?1")?
+                    .execute(params![batch.shard, batch.encode(), encode_effects(effects)])?;
+            }
+            Ok(())
+        })?;
+        for outstanding in batches {
+            self.shards[outstanding.batch.shard as usize].outstanding = Some(outstanding.clone());
+        }
+        Ok(())
+    }
+
+    /// Notes that the batches on their way to these shards were taken.
+    pub(crate) fn commit(&mut self, shards: &[usize]) -> Answer<()> {
+        let done: Vec<Outstanding> =
+            shards.iter().filter_map(|shard| self.shards[*shard].outstanding.clone()).collect();
+        self.write(|transaction, version| {
+            for Outstanding { batch, effects } in &done {
+                transaction
+                    .prepare_cached("UPDATE shards SET sequence = ?2, batch = NULL, effects = NULL WHERE shard = ?1")?
+                    .execute(params![batch.shard, batch.sequence as i64])?;
+                transaction.prepare_cached("INSERT OR REPLACE INTO recent VALUES (?1, ?2, ?3)")?.execute(params![
+                    batch.shard,
+                    batch.sequence as i64,
+                    batch.encode()
+                ])?;
+                for (series, sent) in effects {
+                    put_sent(transaction, *series, batch.shard, version, sent)?;
+                }
+                trim(transaction, batch)?;
+            }
+            Ok(())
+        })?;
+        for Outstanding { batch, effects } in done {
+            let shard = &mut self.shards[batch.shard as usize];
+            (shard.sequence, shard.outstanding) = (batch.sequence, None);
+            self.sent.extend(effects);
+        }
+        Ok(())
+    }
+
+    /// Batches that the shard took, from the one behind `last` on; `None` if they are not all here.
+    pub(crate) fn since(&self, shard: usize, last: u64) -> Answer<Option<Vec<Batch>>> {
+        let _still = fork::still();
+        let read = || {
+            let mut statement = self
+                .database
+                .prepare_cached("SELECT batch FROM recent WHERE shard = ?1 AND sequence > ?2 ORDER BY sequence")?;
+            let rows = statement.query_map(params![shard as u32, last as i64], |row| row.get::<_, Vec<u8>>(0))?;
+            rows.collect::<Result<Vec<_>, _>>()
+        };
+        let bytes = read().map_err(|error| trouble(&self.place, &error))?;
+        let batches: Option<Vec<Batch>> = bytes.iter().map(|bytes| Batch::decode(bytes)).collect();
+        let wanted = self.shards[shard].sequence.saturating_sub(last);
+        Ok(batches.filter(|batches| batches.len() as u64 == wanted))
+    }
+
+    /// Notes that the ledger was told of a removal.
+    pub(crate) fn mark(&mut self, mark: &[u8], generation: u64) -> Answer<()> {
+        self.write(|transaction, _| {
+            let put = "INSERT OR REPLACE INTO marks VALUES (?1, ?2)";
+            transaction.execute(put, params![mark, generation as i64]).map(drop)
+        })?;
+        self.marks.insert(mark.to_vec(), generation);
+        Ok(())
+    }
+
+    /// A number that is kept under a name; 0 at first.
+    pub(crate) fn number(&self, name: &str) -> Answer<u64> {
+        Ok(self.state::<i64>(name)?.unwrap_or(0) as u64)
+    }
+
+    /// Keeps a number under a name.
+    pub(crate) fn set_number(&mut self, name: &str, number: u64) -> Answer<()> {
+        self.write(|transaction, _| put(transaction, name, number as i64))
+    }
+
+    /// Notes a success: when, by this host's clock and by the store's (`heard`), and how long it took.
+    pub(crate) fn succeeded(&mut self, now: f64, seconds: f64, heard: u64) -> Answer<()> {
+        self.write(|transaction, _| {
+            put(transaction, "last", now)?;
+            put(transaction, "heard", heard as i64)?;
+            put(transaction, "seconds", seconds)?;
+            put(transaction, "waiting", 0)
+        })
+    }
+
+    /// Notes a failure, and how many series wait.
+    pub(crate) fn failed(&mut self, reason: Reason, waiting: u64) -> Answer<()> {
+        self.write(|transaction, _| {
+            add(transaction, &format!("failed {}", reason.name()), 1)?;
+            put(transaction, "waiting", waiting as i64)
+        })
+    }
+
+    /// Notes that a batch was given up.
+    pub(crate) fn lost(&mut self) -> Answer<()> {
+        self.write(|transaction, _| add(transaction, "lost", 1))
+    }
+
+    /// How draining has gone.
+    pub(crate) fn record(&self) -> Answer<Record> {
+        let failed =
+            Reason::ALL.into_iter().map(|reason| Ok((reason, self.number(&format!("failed {}", reason.name()))?)));
+        Ok(Record {
+            last: self.state("last")?.unwrap_or(0.0),
+            seconds: self.state("seconds")?.unwrap_or(0.0),
+            waiting: self.number("waiting")?,
+            failed: failed.collect::<Answer<Vec<_>>>()?,
+            lost: self.number("lost")?,
+        })
+    }
+
+    fn state<T: rusqlite::types::FromSql>(&self, name: &str) -> Answer<Option<T>> {
+        let _still = fork::still();
+        let read = || {
+            let mut statement = self.database.prepare_cached("SELECT value FROM state WHERE name = ?1")?;
+            statement.query_row([name], |row| row.get(0)).optional()
+        };
+        read().map_err(|error| trouble(&self.place, &error))
+    }
+
+    /// Makes a change, under a new version number.
+    fn write(&mut self, change: impl FnOnce(&Transaction<'_>, i64) -> rusqlite::Result<()>) -> Answer<()> {
+        let _still = fork::still();
+        let version = self.version + 1;
+        let write = || {
+            let transaction = self.database.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            change(&transaction, version)?;
+            put(&transaction, "version", version)?;
+            transaction.commit()
+        };
+        write().map_err(|error| trouble(&self.place, &error))?;
+        self.version = version;
+        Ok(())
+    }
+}
+
+fn open(place: Option<&Path>) -> rusqlite::Result<Connection> {
+    let database = match place {
+        Some(place) => {
+            // Made here for its mode, which SQLite gives the files beside it, too. If it cannot be, SQLite says why.
+            let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(place);
+            Connection::open(place)?
+        }
+        None => Connection::open_in_memory()?,
+    };
+    database.busy_timeout(Duration::from_secs(2))?;
+    database.pragma_update(None, "journal_mode", "wal")?;
+    database.pragma_update(None, "synchronous", "normal")?;
+    database.execute_batch(SCHEMA)?;
+    Ok(database)
+}
+
+fn trouble(place: &Path, error: &rusqlite::Error) -> Trouble {
+    let place = place.display();
+    Trouble {
+        reason: Reason::Journal,
+        message: format!(
+            "{place}: cannot use this journal: {error}; make room, or give this user the right to write there"
+        ),
+    }
+}
+
+fn put(transaction: &Transaction<'_>, name: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached("INSERT OR REPLACE INTO state VALUES (?1, ?2)")?;
+    statement.execute(params![name, value]).map(drop)
+}
+
+fn add(transaction: &Transaction<'_>, name: &str, more: i64) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO state VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value";
+    transaction.execute(sql, params![name, more]).map(drop)
+}
+
+fn put_sent(transaction: &Transaction<'_>, series: u32, shard: u32, version: i64, sent: &Sent) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached("INSERT OR REPLACE INTO sent VALUES (?1, ?2, ?3, ?4)")?;
+    statement.execute(params![series, shard, version, sent.encode()]).map(drop)
+}
+
+/// Drops the oldest batches where there are too many, or too much of them.
+fn trim(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+    let mut delete = transaction.prepare_cached("DELETE FROM recent WHERE shard = ?1 AND sequence <= ?2")?;
+    delete.execute(params![batch.shard, batch.sequence.saturating_sub(RECENT) as i64])?;
+    if batch.sequence.is_multiple_of(64) {
+        let bytes: i64 = transaction
+            .prepare_cached("SELECT coalesce(sum(length(batch)), 0) FROM recent WHERE shard = ?1")?
+            .query_row([batch.shard], |row| row.get(0))?;
+        if bytes > RECENT_BYTES {
+            delete.execute(params![batch.shard, batch.sequence.saturating_sub(64) as i64])?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_effects(effects: &[(u32, Sent)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    record::put_length(&mut bytes, effects.len());
+    for (series, sent) in effects {
+        record::put_number(&mut bytes, u64::from(*series));
+        record::put_bytes(&mut bytes, &sent.encode());
+    }
+    bytes
+}
+
+fn decode_outstanding(batch: &[u8], effects: &[u8]) -> Option<Outstanding> {
+    let mut reader = Reader(effects);
+    let count = reader.length()?;
+    let effect = |_| Some((u32::try_from(reader.number()?).ok()?, Sent::decode(reader.bytes()?)?));
+    let effects = (0..count).map(effect).collect::<Option<Vec<_>>>()?;
+    Some(Outstanding { batch: Batch::decode(batch)?, effects })
+}

@@ -1,0 +1,247 @@
+//! Opening and making the database, and what is said when it cannot be used.
+//!
+//! A database is ours if SQLite's header says so (`application_id`), and of a format we know (`user_version`). Anything
+//! else is left untouched. No file that may be a database is opened other than by SQLite: closing it would drop the
+//! locks that SQLite holds on it for the whole process.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, SFlag, mknod};
+use nix::unistd::{AccessFlags, access};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::store::ledger::{Reason, Trouble};
+
+/// "Taly", in the header of every database of ours.
+const APPLICATION: i64 = 0x5461_6c79;
+
+/// What this build writes, and the newest that it reads.
+const FORMAT: i64 = 1;
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// A connection, and which file it is to.
+pub(super) struct Open {
+    pub(super) connection: Connection,
+    file: (u64, u64),
+}
+
+impl Open {
+    /// Whether the file is still the one at the path: it may have been deleted or replaced.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        file_at(path) == Some(self.file)
+    }
+}
+
+/// Which file is at a path, if any.
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Opens the database, and makes it first if it is not there and `make` says so: `None` if it is not, then. Waits for
+/// others' locks as long as `wait`.
+pub(super) fn open(path: &Path, make: bool, wait: Duration) -> Result<Option<Open>, Trouble> {
+    if make {
+        make_file(path)?;
+    }
+    let Some(file) = file_at(path) else { return Ok(None) };
+    let sql = |error| sql_trouble(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(sql)?;
+    connection.busy_timeout(wait).map_err(sql)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    match identify(&connection).map_err(sql)? {
+        Identity::Ours => {}
+        Identity::Empty if make => make_tables(&mut connection).map_err(sql)?,
+        Identity::Empty => return Ok(None),
+        Identity::Foreign(found) => return Err(foreign(path, &found)),
+    }
+    use_well(&connection).map_err(sql)?;
+    Ok(Some(Open { connection, file }))
+}
+
+/// Makes an empty file that its owner alone may read, unless there is something. SQLite gives its other files the same
+/// mode.
+fn make_file(path: &Path) -> Result<(), Trouble> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    match mknod(path, SFlag::S_IFREG, Mode::S_IRUSR | Mode::S_IWUSR, 0) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(errno) => Err(system_trouble(path, errno)),
+    }
+}
+
+/// Whose a database is.
+enum Identity {
+    Ours,
+    Empty,
+    /// What was found instead, and what to do.
+    Foreign(String),
+}
+
+fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let application = number("SELECT application_id FROM pragma_application_id")?;
+    let format = number("SELECT user_version FROM pragma_user_version")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    Ok(match (application, format, tables) {
+        (APPLICATION, FORMAT, _) => Identity::Ours,
+        (0, 0, 0) => Identity::Empty,
+        (APPLICATION, format, _) if format > FORMAT => Identity::Foreign(format!(
+            "written by format {format}, this build reads up to {FORMAT}; upgrade tallymark here or choose another path"
+        )),
+        (APPLICATION, format, _) => Identity::Foreign(format!(
+            "a Tallymark store of format {format}, which there is not; move it away, or choose another path"
+        )),
+        _ => Identity::Foreign(format!(
+            "a database of another program (its application_id is {application}, it has {tables} tables, views and \
+             indexes); choose another path, it was left untouched"
+        )),
+    })
+}
+
+fn make_tables(connection: &mut Connection) -> rusqlite::Result<()> {
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Somebody else may have been faster.
+    if let Identity::Empty = identify(&change)? {
+        change.execute_batch(SCHEMA)?;
+        change.pragma_update(None, "application_id", APPLICATION)?;
+        change.pragma_update(None, "user_version", FORMAT)?;
+    }
+    change.commit()
+}
+
+/// Readers do not wait for writers, nor writers for the disk: a commit that a power failure takes back is sent again.
+fn use_well(connection: &Connection) -> rusqlite::Result<()> {
+    let mode: String = connection.query_row("SELECT journal_mode FROM pragma_journal_mode", [], |row| row.get(0))?;
+    if mode != "wal" {
+        // Says which mode there is in the end: it stays as it was on a file system or for a user that cannot have it.
+        let changed = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
+        changed.map(drop).or_else(|error| if is(&error, ErrorCode::ReadOnly) { Ok(()) } else { Err(error) })?;
+    }
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // The triggers do it, for everybody.
+    connection.pragma_update(None, "foreign_keys", false)
+}
+
+fn is(error: &rusqlite::Error, code: ErrorCode) -> bool {
+    error.sqlite_error_code() == Some(code)
+}
+
+fn trouble(path: &Path, reason: Reason, what: &str) -> Trouble {
+    Trouble { reason, message: format!("sqlite:{}: {what}", path.display()) }
+}
+
+fn foreign(path: &Path, found: &str) -> Trouble {
+    trouble(path, Reason::Foreign, found)
+}
+
+/// There is no database where one should be read.
+pub(super) fn absent(path: &Path) -> Trouble {
+    trouble(
+        path,
+        Reason::Unreachable,
+        "there is no store yet; the first process that counts makes it, or is the path another?",
+    )
+}
+
+/// What SQLite's error means to whoever runs the program.
+pub(super) fn sql_trouble(path: &Path, error: &rusqlite::Error) -> Trouble {
+    let Some(found) = error.sqlite_error() else {
+        return trouble(path, Reason::Other, &format!("{error}; has it been changed by hand?"));
+    };
+    let (reason, what) = match found.code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => (
+            Reason::Timeout,
+            "another program held its lock for too long; if that stays so, look for one that leaves a transaction open",
+        ),
+        ErrorCode::OperationInterrupted => (Reason::Timeout, "reading it took longer than allowed; allow more time"),
+        ErrorCode::FileLockingProtocolFailed | ErrorCode::SchemaChanged => {
+            (Reason::NotReady, "others were faster too often; it will be tried again")
+        }
+        ErrorCode::ReadOnly => {
+            (Reason::ReadOnly, "cannot be written to; check the owner and the mode of the file and of its directory")
+        }
+        ErrorCode::DiskFull => (Reason::Full, "no room; free some on its file system"),
+        ErrorCode::SystemIoFailure if found.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => {
+            (Reason::Full, "no room for the file -shm beside it; free some on its file system")
+        }
+        ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
+            (Reason::Denied, "permission denied; check the owner and the mode of the file")
+        }
+        ErrorCode::NotADatabase => {
+            (Reason::Foreign, "not an SQLite database; choose another path, it was left untouched")
+        }
+        ErrorCode::CannotOpen => return system_trouble(path, why_not(path)),
+        ErrorCode::DatabaseCorrupt => {
+            let what =
+                format!("damaged ({error}); move it away with its -wal: every host sends its totals to a new one");
+            return trouble(path, Reason::Other, &what);
+        }
+        _ => return trouble(path, Reason::Other, &error.to_string()),
+    };
+    trouble(path, reason, what)
+}
+
+/// Why SQLite cannot open a database: it does not say.
+fn why_not(path: &Path) -> Errno {
+    if path.is_dir() {
+        return Errno::EISDIR;
+    }
+    let both = AccessFlags::R_OK | AccessFlags::W_OK;
+    let directory = path.parent().unwrap_or(path);
+    let refused = access(path, both).and_then(|()| access(directory, both | AccessFlags::X_OK));
+    refused.err().unwrap_or(Errno::UnknownErrno)
+}
+
+/// What the system's error means, about the file or the directory that SQLite makes others in.
+fn system_trouble(path: &Path, errno: Errno) -> Trouble {
+    let (reason, what) = match errno {
+        Errno::ENOENT | Errno::ENOTDIR => (Reason::Unreachable, "make its directory, or choose another path"),
+        Errno::EISDIR => (Reason::Foreign, "choose the path of a file"),
+        Errno::EROFS => (Reason::ReadOnly, "choose a path on a file system that can be written to"),
+        Errno::EACCES | Errno::EPERM => (
+            Reason::Denied,
+            "check the owner and the mode of the file and of its directory, where SQLite makes two more",
+        ),
+        Errno::ENOSPC | Errno::EDQUOT => (Reason::Full, "free some room on its file system"),
+        _ => (Reason::Other, "check the file and its directory, where SQLite makes two more"),
+    };
+    trouble(path, reason, &format!("cannot be opened ({}); {what}", errno.desc()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn every_kind_of_error_has_its_reason_and_names_the_store() {
+        for (code, reason) in [
+            (ffi::SQLITE_BUSY, Reason::Timeout),
+            (ffi::SQLITE_BUSY_SNAPSHOT, Reason::Timeout),
+            (ffi::SQLITE_INTERRUPT, Reason::Timeout),
+            (ffi::SQLITE_PROTOCOL, Reason::NotReady),
+            (ffi::SQLITE_READONLY, Reason::ReadOnly),
+            (ffi::SQLITE_READONLY_DIRECTORY, Reason::ReadOnly),
+            (ffi::SQLITE_FULL, Reason::Full),
+            (ffi::SQLITE_IOERR_SHMSIZE, Reason::Full),
+            (ffi::SQLITE_IOERR_WRITE, Reason::Other),
+            (ffi::SQLITE_PERM, Reason::Denied),
+            (ffi::SQLITE_NOTADB, Reason::Foreign),
+            (ffi::SQLITE_CORRUPT, Reason::Other),
+            (ffi::SQLITE_NOMEM, Reason::Other),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let trouble = sql_trouble(Path::new("/var/x.db"), &error);
+
+            assert_eq!(trouble.reason, reason, "{code}");
+            assert!(trouble.message.starts_with("sqlite:/var/x.db: "), "{trouble}");
+            assert!(!trouble.message.contains("is locked"), "{trouble}");
+        }
+    }
+}
