@@ -68,18 +68,24 @@ local function is_later(a, b)
   return a > b
 end
 
+-- What is missing on a replica may be on its primary: this changes nothing, but a replica refuses it.
+local function missing(shard, answer)
+  redis.call('HDEL', shard, '')
+  return answer
+end
+
 local function apply(keys, args)
   local shard, own, sequence = keys[1], 'w|' .. args[2], tonumber(args[3])
   local head = redis.call('HMGET', shard, 'epoch', own)
   if head[1] ~= args[1] then
-    return 'epoch'
+    return missing(shard, 'epoch')
   end
   local last = tonumber(string.match(head[2] or '0', '^%d+') or '0')
   if sequence <= last then
     return 'old ' .. string.format('%.0f', last)
   end
   if sequence ~= last + 1 and args[4] ~= 'rebase' then
-    return 'gap ' .. string.format('%.0f', last)
+    return missing(shard, 'gap ' .. string.format('%.0f', last))
   end
 
   local fields, at = {}, 5

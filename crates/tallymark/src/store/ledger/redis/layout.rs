@@ -21,11 +21,6 @@ pub(super) const FORMAT: &str = "1";
 /// The writer that has what is kept of gauges of writers that have ended.
 pub(super) const ENDED: &str = "ended";
 
-/// FNV-1a, 64 bits.
-pub(super) fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
 /// What names a series in a store: the id of its family and its label values.
 pub(super) fn series(family: u64, labels: &[Box<str>]) -> String {
     format!("{family:016x}|{}", json!(labels))

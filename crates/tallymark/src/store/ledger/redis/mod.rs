@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use redis::{FromRedisValue, RedisError, RedisResult, Value, cmd};
 use tallymark_model::Family;
 
-use self::layout::{FORMAT, fnv};
+use self::layout::FORMAT;
 use self::read::fields_of;
 use self::scripts::{Call, Operation, Road, Scripts};
 use self::target::Place;
@@ -236,7 +236,7 @@ impl Ledger for Redis {
         let shards = self.shards.unwrap_or(self.new_shards);
         let name = layout::series(record::family_id(family), labels);
         // CAST: less than the number of shards.
-        (fnv(name.as_bytes()) % u64::from(shards)) as usize
+        (record::fnv(name.as_bytes()) % u64::from(shards)) as usize
     }
 
     fn apply(&mut self, batches: &[Batch], limit: Instant) -> Vec<Result<Answer, Trouble>> {

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use redis::{Cmd, RedisError, RedisResult, Value, cmd};
 
-use super::layout::fnv;
-use super::trouble::{is_missing, is_refusal};
+use super::trouble::{is_missing, is_refusal, late};
 use super::wire::{Question, To, Wire};
+use crate::record::fnv;
 
 const NUMBERS: &str = include_str!("numbers.lua");
 
@@ -83,23 +83,20 @@ impl Scripts {
     /// Asks everything at once; an answer for each, in their order. Operations that a server does not know are given to
     /// it, and asked for once more: it has done nothing then.
     pub(super) fn call(&mut self, wire: &mut Wire, calls: &[Call], limit: Instant) -> Vec<RedisResult<Value>> {
-        let mut answers: Vec<RedisResult<Value>> = Vec::new();
+        let mut answers: Vec<RedisResult<Value>> = calls.iter().map(|_| Err(late())).collect();
         let mut open: Vec<usize> = (0..calls.len()).collect();
-        // Once for what is missing, once for the other road, and once for what is missing there.
-        for round in 0..4 {
+        // Once as it is, once for what is missing, once for the other road, and once for what is missing there.
+        for _ in 0..4 {
             if self.road == Road::Scripts
                 && self.hashes.is_empty()
                 && let Err(error) = self.load(wire, limit)
             {
-                return calls.iter().map(|_| Err(error.clone())).collect();
+                open.iter().for_each(|index| answers[*index] = Err(error.clone()));
+                break;
             }
             let questions: Vec<Question> = open.iter().map(|index| self.question(&calls[*index])).collect();
-            let mut given = wire.exchange(&questions, limit);
-            if round == 0 {
-                answers = given;
-            } else {
-                open.iter().zip(given.drain(..)).for_each(|(index, answer)| answers[*index] = answer);
-            }
+            let given = wire.exchange(&questions, limit);
+            open.iter().zip(given).for_each(|(index, answer)| answers[*index] = answer);
             let failed = |index: &usize, is: fn(&RedisError) -> bool| answers[*index].as_ref().is_err_and(is);
             open.retain(|index| matches!(calls[*index], Call::Run { .. }));
             let refused = self.road == Road::Functions && open.iter().any(|index| failed(index, is_refusal));
@@ -123,12 +120,17 @@ impl Scripts {
             Call::Run { operation, key, arguments } => {
                 let mut command = match self.road {
                     Road::Functions => cmd("FCALL").arg(format!("{}_{}", self.library, operation.name())).take(),
-                    Road::Scripts => cmd("EVALSHA").arg(&self.hashes[*operation as usize]).take(),
+                    Road::Scripts => cmd("EVALSHA").arg(self.hash(*operation)).take(),
                 };
                 command.arg(1).arg(key).arg(arguments);
                 Question { to: To::Key(key.clone()), command }
             }
         }
+    }
+
+    /// The hash of an operation's script; a server that is asked for one without says that it has no such script.
+    fn hash(&self, operation: Operation) -> &str {
+        self.hashes.get(operation as usize).map_or("", String::as_str)
     }
 
     /// Gives the operations to every server that takes changes. One that cannot be reached gets them when it is back.

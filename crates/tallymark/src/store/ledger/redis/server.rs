@@ -90,7 +90,9 @@ impl Server {
 fn said<T: FromRedisValue>(connection: &mut Connection, command: &str) -> T {
     let mut parts = command.split(' ');
     let mut command = redis::cmd(parts.next().unwrap());
-    parts.for_each(|part| drop(command.arg(part)));
+    for part in parts {
+        command.arg(part);
+    }
     command.query(connection).unwrap()
 }
 

@@ -166,7 +166,7 @@ fn the_permissions_that_the_documentation_lists_are_enough() {
     writer.send(&mut writing, &hits(), plus(2, 0.0));
     assert_eq!(total_of(&mut writing, &hits()), Some(2.0));
 
-    let mut reading = ledger(&url("grafana"));
+    let mut reading = ledger(&url("scraper"));
     assert_eq!(total_of(&mut reading, &hits()), Some(2.0));
     let refused = trouble(&mut reading);
     assert_eq!((users.len(), refused.reason), (2, Reason::Denied), "{refused}");
@@ -330,12 +330,16 @@ fn a_replica_takes_no_changes_but_can_be_read() {
     let replica = Server::start(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
     until(|| replica.ask::<String>("INFO replication").contains("master_link_status:up"));
     until(|| replica.ask::<u64>("EXISTS tallymark:0") == 1);
-    let batch = writer.next(&ledger, &hits(), plus(1, 0.0));
+    let next = writer.next(&ledger, &hits(), plus(1, 0.0));
+    let after_a_gap = Batch { sequence: 9, ..next.clone() };
+    let of_another = Batch { epoch: !next.epoch, ..next.clone() };
     for road in [Road::Functions, Road::Scripts] {
         let mut other = super::tests::ledger(&replica.url());
         other.scripts.road = road;
-        let found = try_apply(&mut other, &batch).unwrap_err();
-        assert_eq!(found.reason, Reason::ReadOnly, "{road:?}: {found}");
+        for batch in [&next, &after_a_gap, &of_another] {
+            let found = try_apply(&mut other, batch).unwrap_err();
+            assert_eq!(found.reason, Reason::ReadOnly, "{road:?}: {found}");
+        }
         assert_eq!(trouble(&mut other).reason, Reason::ReadOnly);
         assert_eq!(total_of(&mut other, &hits()), Some(1.0));
     }
@@ -374,7 +378,7 @@ fn what_does_not_speak_redis_is_not_taken_for_it() {
     let answering = std::thread::spawn(move || {
         use std::io::{Read, Write};
         let (mut stream, _) = server.accept().unwrap();
-        let _request = stream.read(&mut [0; 1000]).unwrap();
+        stream.read_exact(&mut [0; 10]).unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
     });
     let found = trouble(&mut ledger(&format!("redis://127.0.0.1:{port}")));
@@ -613,7 +617,7 @@ fn a_writer_is_forgotten_a_day_after_it_was_last_heard_of() {
     read(&mut ledger);
     let values = values_of(&mut ledger, &gauge());
     let mut sums: Vec<(f64, bool)> = values.iter().map(|value| (value.value, value.kept)).collect();
-    sums.sort_by(|a, b| a.0.total_cmp(&b.0));
+    sums.sort_by_key(|(_, kept)| *kept);
     assert_eq!(sums, [(3.0, false), (3.0, true)], "1 and 2 are kept as their sum");
     assert_eq!((count(&server, "tallymark:0", "w|"), count(&server, "tallymark", "w|")), (1, 1));
     assert_eq!(total_of(&mut ledger, &hits()), Some(3.0));
@@ -680,9 +684,7 @@ fn one_for_each_shard(writer: &mut Writer, ledger: &Redis, counter: &Arc<Family>
         let labels = [number.to_string()];
         let change = change(&[&labels[0]], Delta::Number { whole: 1, rest: 0.0 });
         let shard = ledger.shard_of(counter, &change.labels);
-        if !batches.contains_key(&shard) {
-            batches.insert(shard, writer.next(ledger, counter, change));
-        }
+        batches.entry(shard).or_insert_with(|| writer.next(ledger, counter, change));
         if batches.len() == shards {
             break;
         }
