@@ -218,16 +218,17 @@ def test_pools_end_while_their_workers_wait(redis: RedisLedger, site: Callable[.
         """
         import multiprocessing
         tasks = Counter("tasks", "Tasks.")
+        tasks.inc()
         def work(number):
             tasks.inc()
-        for turn in range(30):
+        for turn in range(60):
             with multiprocessing.get_context("fork").Pool(3, maxtasksperchild=5) as pool:
                 pool.map(work, range(30), chunksize=1)
         """
     )
     host.drain()
 
-    assert 900 == site(redis, "observer").scrape().value("tasks_total")
+    assert 1801 == site(redis, "observer").scrape().value("tasks_total")
 
 
 APP = """

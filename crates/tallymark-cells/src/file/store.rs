@@ -288,10 +288,9 @@ impl Store {
         tables.follow(region, file);
         let Some(family) = tables.family(family_key) else { return Vec::new() };
         let records = tables.series.iter().filter(|at| **at != 0).filter_map(|at| record_at(region, *at));
-        let marks = records.filter_map(|record| Some((record, series_bytes(record)?)));
+        let marks = records.filter(|record| record[series::FAMILY].load(Ordering::Relaxed) == u64::from(family));
         marks
-            .filter(|(_, (of, _))| *of == family)
-            .map(|(record, (_, key))| (key, record[series::GENERATION].load(Ordering::SeqCst)))
+            .filter_map(|record| Some((series_bytes(record)?.1, record[series::GENERATION].load(Ordering::SeqCst))))
             .collect()
     }
 

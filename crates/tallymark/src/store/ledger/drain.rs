@@ -40,6 +40,8 @@ pub(crate) struct Drain {
     touch: Option<Duration>,
     /// The store's clock when it was last greeted.
     heard: u64,
+    /// When the store was last asked whether it has what it took; `None` if it is to be asked at once.
+    asked: Option<Instant>,
 }
 
 /// What a round is about.
@@ -54,7 +56,7 @@ struct Round<'a> {
 
 impl Drain {
     pub(crate) fn new(ledger: Box<dyn Ledger>, place: Option<PathBuf>, instance: String, lease: Duration) -> Drain {
-        Drain { ledger, journal: None, place, instance, lease, touch: None, heard: 0 }
+        Drain { ledger, journal: None, place, instance, lease, touch: None, heard: 0, asked: None }
     }
 
     /// Has series in use mentioned in time where idle ones expire after `ttl`.
@@ -90,6 +92,7 @@ impl Drain {
                 journal.map_or(Ok(()), |journal| journal.succeeded(clock::unix_seconds(), seconds, self.heard))
             }
             Err(trouble) => {
+                self.asked = None;
                 right.failed(clock::stamp());
                 let waiting = self.waiting(spool);
                 // What cannot be noted is logged all the same.
@@ -97,6 +100,11 @@ impl Drain {
                 result
             }
         }
+    }
+
+    /// See [`Ledger::hang_up`].
+    pub(crate) fn hang_up(&mut self) {
+        self.ledger.hang_up();
     }
 
     /// Everything in the ledger.
@@ -127,6 +135,10 @@ impl Drain {
             totals = spool.removals_and_totals().1;
         }
         self.send_outstanding(&mut round, false)?;
+        if self.asked.is_none_or(|asked| asked.elapsed() > self.lease / 3) {
+            self.ask_for_the_last(limit)?;
+            self.asked = Some(Instant::now());
+        }
         self.send_removals(removals, limit)?;
         self.send_changes(&mut round, &totals)?;
         if round.touch {
@@ -369,6 +381,25 @@ impl Drain {
         trouble.map_or(Ok(()), Err)
     }
 
+    /// Sends the last batch of each shard again: a store that has come back without it says what else it lacks, though
+    /// nothing new is to be sent.
+    fn ask_for_the_last(&mut self, limit: Instant) -> Result<(), Trouble> {
+        let journal = self.journal()?;
+        let mut last = Vec::new();
+        for (shard, state) in journal.shards.iter().enumerate().filter(|(_, state)| state.sequence > 0) {
+            last.extend(journal.since(shard, state.sequence - 1)?.and_then(|mut batches| batches.pop()));
+        }
+        let answers = self.ledger.apply(&last, limit);
+        for (batch, answer) in last.into_iter().zip(answers) {
+            match answer? {
+                Answer::Gap(last) => self.fill_gap(batch, last.unwrap_or(0), limit)?,
+                Answer::OtherEpoch => return Err(Trouble { reason: Reason::NotReady, message: RESET.to_owned() }),
+                Answer::Applied | Answer::Old(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// The store has come back without batches that it had taken, or has never had them: they are sent again, or where
     /// they are not known any more, given up.
     fn fill_gap(&mut self, batch: Batch, last: u64, limit: Instant) -> Result<(), Trouble> {
@@ -382,7 +413,10 @@ impl Drain {
             }
         };
         let is_complete = !again.is_empty();
-        again.push(Batch { rebase: !is_complete, ..batch });
+        // One that was taken before is the last of them.
+        if again.last().is_none_or(|last| last.sequence < batch.sequence) {
+            again.push(Batch { rebase: !is_complete, ..batch });
+        }
         for batch in again {
             let answer = self.ledger.apply(std::slice::from_ref(&batch), limit).pop();
             match answer.unwrap_or(Ok(Answer::OtherEpoch))? {
@@ -392,7 +426,8 @@ impl Drain {
                 }
             }
         }
-        self.journal()?.commit(&[shard])
+        let journal = self.journal()?;
+        if journal.shards[shard].outstanding.is_none() { Ok(()) } else { journal.commit(&[shard]) }
     }
 
     /// Somebody has sent batches under this name that the journal does not know of: the host, or its files, were put

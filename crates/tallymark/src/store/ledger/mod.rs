@@ -63,6 +63,9 @@ pub(crate) trait Ledger: Send {
 
     /// Everything that is in the store. Each series is read at one moment.
     fn read(&mut self, limit: Instant) -> Result<Stored, Trouble>;
+
+    /// Closes its connections without a word, in a forked child: they are the parent's.
+    fn hang_up(&mut self) {}
 }
 
 /// What a writer says about itself before it sends anything.

@@ -107,7 +107,9 @@ impl LedgerStore {
     /// [`Error::Store`] if that takes longer than `limit`, or the store says no. Nothing is lost then: it stays in the
     /// spool.
     pub fn flush(&self, limit: Duration) -> Result<(), Error> {
-        self.flush_until(Instant::now() + limit, false).map_err(Error::from)
+        let flushed = self.flush_until(Instant::now() + limit, false);
+        self.note(&flushed);
+        flushed.map_err(Error::from)
     }
 
     /// Stops the thread and sends what is in the spool, for the end of the process, which has folded its numbers.
@@ -209,8 +211,7 @@ impl LedgerStore {
         let drained = self.flush_until(limit, false);
         if let Err(trouble) = &drained {
             self.note(&drained);
-            if matches!(trouble.reason, Reason::Unreachable | Reason::Timeout) {
-                // Asking again would only take as long again.
+            if trouble.reason == Reason::Unreachable {
                 return Err(trouble.clone());
             }
         }
@@ -278,8 +279,14 @@ impl LedgerStore {
     fn active(&self) -> Arc<Active> {
         let mut active = self.active.lock();
         if active.0 != fork::generation() || active.1.is_none() {
-            // The parent's connection and journal: closing them here would say good-bye in the parent's name.
-            std::mem::forget(active.1.take());
+            if let Some(inherited) = active.1.take() {
+                // If the parent's thread was at it, the lock is never given back here.
+                if let Ok(mut drain) = inherited.drain.try_lock() {
+                    drain.hang_up();
+                }
+                // SQLite's files are not closed: that would give up locks of this process.
+                std::mem::forget(inherited);
+            }
             let journal = self.settings.spool_path.as_ref().map(|path| {
                 let mut name = path.clone().into_os_string();
                 name.push(".journal");
@@ -302,6 +309,10 @@ impl LedgerStore {
             (state.is_drainer, state.failures)
         };
         let (drained, failed) = self.spool.drained();
+        if failures > 0 && drained > failed {
+            // Somebody else has reached the store.
+            self.note(&Ok(()));
+        }
         let now = clock::stamp();
         let since = Duration::from_nanos(now.saturating_sub(drained.max(failed)));
         let pause = (interval * 2u32.saturating_pow(failures.min(10))).min(LONGEST_PAUSE.max(interval));

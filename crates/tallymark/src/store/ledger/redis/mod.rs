@@ -272,6 +272,10 @@ impl Ledger for Redis {
     fn read(&mut self, limit: Instant) -> Result<Stored, Trouble> {
         self.read_all(limit)
     }
+
+    fn hang_up(&mut self) {
+        self.wire.hang_up();
+    }
 }
 
 impl Redis {

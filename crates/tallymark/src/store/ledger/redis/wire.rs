@@ -264,6 +264,11 @@ impl Wire {
         Ok(slots)
     }
 
+    /// Closes all connections. None of them says good-bye, which would be heard as the parent's.
+    pub(super) fn hang_up(&mut self) {
+        self.connections.clear();
+    }
+
     fn connection(&mut self, server: &Address, deadline: Instant) -> RedisResult<&mut Connection> {
         if !self.connections.contains_key(server) {
             let connection = self.connect(server, deadline)?;
