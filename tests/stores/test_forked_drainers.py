@@ -207,6 +207,29 @@ def test_a_pool_of_forked_processes_that_are_replaced_adds_up(
     assert "Traceback" not in worker.stderr
 
 
+def test_pools_end_while_their_workers_wait(redis: RedisLedger, site: Callable[..., Site]) -> None:
+    """
+    A pool ends its workers by SIGTERM, while they wait for a lock or start.
+
+    A handler in Python is no end for those: it runs when they come back from where they wait.
+    """
+    host = site(redis)
+    host.run(
+        """
+        import multiprocessing
+        tasks = Counter("tasks", "Tasks.")
+        def work(number):
+            tasks.inc()
+        for turn in range(30):
+            with multiprocessing.get_context("fork").Pool(3, maxtasksperchild=5) as pool:
+                pool.map(work, range(30), chunksize=1)
+        """
+    )
+    host.drain()
+
+    assert 900 == site(redis, "observer").scrape().value("tasks_total")
+
+
 APP = """
 import os
 import tallymark

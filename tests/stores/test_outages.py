@@ -127,7 +127,10 @@ def test_a_program_counts_on_when_its_redis(
             if outage.error:
                 assert_says(first, outage.error, redis)
                 assert_says(second, outage.error, redis)
-                assert 1 == len(app.messages()[before:]), app.messages()
+                # Another reason, such as an end of the connection before the refusal, is news, too.
+                said = app.messages()[before:]
+                assert 1 <= len(said) <= 2, app.messages()
+                assert len(set(said)) == len(said)
             assert float(outage.readable) == scraped.value("tallymark_store_up")
         app.more()
         app.flushed()

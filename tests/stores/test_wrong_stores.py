@@ -15,11 +15,12 @@ from dataclasses import dataclass
 import pytest
 from host import Worker
 from ledgers import Ledger, RedisLedger, Site, SqliteLedger
-from servers import HOST, Redis
+from servers import HOST, Redis, wait_until
 
 SECRET = "a-wrong-secret"
 
 JOB = """
+import time
 hits = Counter("hits", "Hits.")
 for _ in range(3):
     hits.inc()
@@ -31,6 +32,11 @@ for _ in range(2):
         say(type(error).__name__, error)
 hits.inc()
 generate_latest()
+# The thread that drains may be about to log it.
+for _ in range(1000):
+    if messages():
+        break
+    time.sleep(0.01)
 for message in messages():
     say(message)
 """
@@ -85,15 +91,20 @@ def wrong_user(server: Callable[..., Redis], sqlite: SqliteLedger) -> Wrong:
     )
 
 
-def not_a_redis(server: Callable[..., Redis], sqlite: SqliteLedger) -> Wrong:
+def a_cluster_without_slots(server: Callable[..., Redis], sqlite: SqliteLedger) -> Wrong:
     redis = server("--cluster-enabled", "yes", "--cluster-port", server().port)
     redis.start()
     return Wrong(
         RedisLedger(redis),
         "OSError",
         [f"{HOST}:{redis.port}"],
-        lambda: redis.ask("CLUSTER ADDSLOTSRANGE", 0, 16383),
+        lambda: give_all_slots(redis),
     )
+
+
+def give_all_slots(redis: Redis) -> None:
+    redis.ask("CLUSTER ADDSLOTSRANGE", 0, 16383)
+    wait_until(lambda: redis.ask("CLUSTER INFO")["cluster_state"] == "ok", "the cluster is up")
 
 
 def no_such_directory(server: Callable[..., Redis], sqlite: SqliteLedger) -> Wrong:
@@ -133,7 +144,7 @@ def newer_database(server: Callable[..., Redis], sqlite: SqliteLedger) -> Wrong:
         wrong_password,
         no_password,
         wrong_user,
-        not_a_redis,
+        a_cluster_without_slots,
         no_such_directory,
         not_a_database,
         somebody_elses_database,

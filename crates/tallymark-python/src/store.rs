@@ -127,7 +127,7 @@ pub(crate) fn leave(py: Python<'_>) {
 pub(crate) fn flush(py: Python<'_>, timeout: f64) -> PyResult<()> {
     let limit = Duration::try_from_secs_f64(timeout)
         .map_err(|_| error::refused(format!("timeout={timeout}: not a number of seconds such as 5.0")))?;
-    let Some(store) = chosen() else { return Ok(()) };
+    let (store, _) = default_store(py);
     py.detach(|| {
         live_families().iter().for_each(|family| family.share());
         store.flush(limit)

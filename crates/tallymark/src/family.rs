@@ -21,6 +21,8 @@ use crate::{Error, clock, limits};
 pub(crate) struct Shared {
     pub(crate) definition: Arc<tallymark_model::Family>,
     store: ArcSwap<Store>,
+    /// Whether the store says how many series there may be: asked for at every new label set.
+    is_bounded: AtomicBool,
     /// Whether it was logged that there are too many series.
     overflows: AtomicBool,
 }
@@ -69,12 +71,15 @@ pub struct AnyFamily {
     order: Mutex<Arc<Vec<Arc<Series>>>>,
 }
 
+type Table<'a> = papaya::HashMapRef<'a, ByValues, Arc<Series>, foldhash::fast::RandomState, papaya::LocalGuard<'a>>;
+
 impl AnyFamily {
     /// A family that counts into `store`. Registering it anywhere is the caller's business.
     pub fn new(definition: tallymark_model::Family, store: Store) -> AnyFamily {
+        let is_bounded = AtomicBool::new(store.max_series().is_some());
         let (definition, store) = (Arc::new(definition), ArcSwap::from_pointee(store));
         AnyFamily {
-            shared: Arc::new(Shared { definition, store, overflows: AtomicBool::new(false) }),
+            shared: Arc::new(Shared { definition, store, is_bounded, overflows: AtomicBool::new(false) }),
             series: papaya::HashMap::default(),
             order: Mutex::default(),
         }
@@ -104,11 +109,11 @@ impl AnyFamily {
             }
             let series = Arc::new(Series::new(Arc::clone(&self.shared), labels, created));
             let attached = series.attach_gated();
-            if attached.overflows || self.has_too_many(&series) {
+            if attached.overflows || attached.most.is_some_and(|most| self.has_too_many(&series, most)) {
                 let notice = attached.notice.or_else(|| self.shared.overflow_notice());
-                (self.overflow_gated(created)?, notice)
+                (self.overflow_gated(&table, created)?, notice)
             } else {
-                self.insert_gated(&series);
+                self.insert_gated(&table, &series);
                 (series, attached.notice)
             }
         };
@@ -121,14 +126,13 @@ impl AnyFamily {
 
     /// Whether the store says how many series it may have.
     pub fn is_bounded(&self) -> bool {
-        self.shared.store.load().max_series().is_some()
+        self.shared.is_bounded.load(Ordering::Relaxed)
     }
 
     /// Whether the store's `max_series` is for other series that this process knows. A shared store counts those of all
     /// processes itself, as long as it has room.
-    fn has_too_many(&self, series: &Series) -> bool {
-        let Some(most) = self.shared.store.load().max_series().filter(|_| series.is_on_heap()) else { return false };
-        if limits::is_overflow(series.labels().values()) {
+    fn has_too_many(&self, series: &Series, most: u32) -> bool {
+        if !series.is_on_heap() || limits::is_overflow(series.labels().values()) {
             return false;
         }
         let known = self.lock_order();
@@ -138,20 +142,20 @@ impl AnyFamily {
     }
 
     /// The series that further label sets count in.
-    fn overflow_gated(&self, created: f64) -> Result<Arc<Series>, Error> {
+    fn overflow_gated(&self, table: &Table<'_>, created: f64) -> Result<Arc<Series>, Error> {
         let values = vec![limits::OVERFLOW; self.definition().label_names().len()];
-        if let Some(series) = self.series.pin().get(&Values(&values)) {
+        if let Some(series) = table.get(&Values(&values)) {
             return Ok(Arc::clone(series));
         }
         let series = Arc::new(Series::new(Arc::clone(&self.shared), self.definition().labels(&values)?, created));
         // What is to be logged has been.
         series.attach_gated();
-        self.insert_gated(&series);
+        self.insert_gated(table, &series);
         Ok(series)
     }
 
-    fn insert_gated(&self, series: &Arc<Series>) {
-        self.series.pin().insert(ByValues(Arc::clone(series.labels())), Arc::clone(series));
+    fn insert_gated(&self, table: &Table<'_>, series: &Arc<Series>) {
+        table.insert(ByValues(Arc::clone(series.labels())), Arc::clone(series));
         Arc::make_mut(&mut self.lock_order()).push(Arc::clone(series));
     }
 
@@ -208,6 +212,7 @@ impl AnyFamily {
     /// Moves the family to another store; what was counted so far on this process's heap is carried over.
     pub fn use_store(&self, store: Store) {
         let _gate = fork::gate();
+        self.shared.is_bounded.store(store.max_series().is_some(), Ordering::Relaxed);
         self.shared.store.store(Arc::new(store));
         for series in self.lock_order().iter() {
             series.attach_gated();

@@ -225,13 +225,9 @@ pub(crate) fn add_up(
     let mut values: Vec<Vec<SeriesSnapshot>> = Vec::new();
     let mut overflowing = HashSet::new();
     let series = series.map(|one| (definitions.number(&one.family), one));
-    let series: Box<dyn Iterator<Item = (usize, HeldSeries)>> = match limits.max_series {
-        Some(most) => Box::new(limits::fold(series.collect(), most).into_iter()),
-        None => Box::new(series),
-    };
-    for (number, one) in series {
+    let take = |(number, one): (usize, HeldSeries)| {
         if limits.hides(now, one.in_use, one.idle_since) {
-            continue;
+            return;
         }
         if limits.max_series.is_some() && !one.labels.values().is_empty() && limits::is_overflow(one.labels.values()) {
             overflowing.insert(number);
@@ -240,6 +236,10 @@ pub(crate) fn add_up(
             values.resize_with(number + 1, Vec::new);
         }
         show(one, &mut values[number]);
+    };
+    match limits.max_series {
+        Some(most) => limits::fold(series.collect(), most).into_iter().for_each(take),
+        None => series.for_each(take),
     }
     let defined = definitions.defined;
     let mut merged = Merged { families: families(&defined), conflicts: Vec::new(), overflowing: overflowing.len() };
@@ -254,18 +254,23 @@ struct Definitions {
     defined: Vec<Defined>,
     /// Numbers by address. What the address is of is kept, so that nothing else gets it.
     numbers: HashMap<*const Family, (Arc<Family>, usize), foldhash::fast::RandomState>,
+    /// The one asked for last: series of a definition mostly come in a row.
+    last: (*const Family, usize),
 }
 
 impl Definitions {
     fn new(defined: Vec<Defined>) -> Definitions {
         let known = defined.iter().enumerate();
         let numbers = known.map(|(number, one)| (Arc::as_ptr(&one.family), (Arc::clone(&one.family), number)));
-        Definitions { numbers: numbers.collect(), defined }
+        Definitions { numbers: numbers.collect(), defined, last: (std::ptr::null(), 0) }
     }
 
     /// The number of a definition, which gets one if it is new.
     fn number(&mut self, family: &Arc<Family>) -> usize {
-        let Definitions { defined, numbers } = self;
+        let Definitions { defined, numbers, last } = self;
+        if last.0 == Arc::as_ptr(family) {
+            return last.1;
+        }
         let (_, number) = numbers.entry(Arc::as_ptr(family)).or_insert_with(|| {
             let known = defined.iter().position(|known| known.family == *family);
             let number = known.unwrap_or_else(|| {
@@ -274,6 +279,7 @@ impl Definitions {
             });
             (Arc::clone(family), number)
         });
+        *last = (Arc::as_ptr(family), *number);
         *number
     }
 }
@@ -648,6 +654,53 @@ mod tests {
         let value = Value::Histogram { counts: counts.into(), sum: 1.0, exemplars: Vec::new() };
         let labels = Arc::new(family.labels::<&str>(&[]).unwrap());
         (Arc::new(family), SeriesSnapshot { labels, process: None, value, created: None })
+    }
+
+    #[test]
+    fn the_users_and_the_series_of_a_type_are_those_of_all_its_definitions() {
+        let family = |kind, names: &[&str]| {
+            Arc::new(Family::builder(kind, "load", "").label_names(names.iter().copied()).build().unwrap())
+        };
+        let define = |family: &Arc<Family>, users| Defined { family: Arc::clone(family), users };
+        let gauges = [family(Kind::Gauge, &["a"]), family(Kind::Gauge, &["b"])];
+        let counters = [family(Kind::Counter, &["a"]), family(Kind::Counter, &["b"]), family(Kind::Counter, &["c"])];
+        let value = GaugeValue { instance: None, pid: 7, value: 1.0, stamp: 1, live: true, kept: false };
+        let merge = |last_users| {
+            let users = [2, 1].into_iter().chain([1, 2, last_users]);
+            let defined =
+                gauges.iter().chain(&counters).zip(users).map(|(family, users)| define(family, users)).collect();
+            let series = gauges.iter().chain(&counters).map(|family| HeldSeries {
+                family: Arc::clone(family),
+                labels: Arc::new(family.labels(&["v"]).unwrap()),
+                created: 1.0,
+                value: match family.kind() {
+                    Kind::Gauge => StoredValue::Gauge(vec![value.clone()]),
+                    _ => StoredValue::Total(Total::Number { whole: 1, rest: Default::default() }),
+                },
+                notes: Vec::new(),
+                in_use: true,
+                idle_since: 0,
+            });
+            add_up(defined, series, Limits::default(), 0)
+        };
+        let conflict = |shown, hidden, series| Conflict { name: "load".to_owned(), shown, hidden, series };
+        assert_eq!(merge(0).conflicts, [conflict(Kind::Gauge, Kind::Counter, 3)]);
+        assert_eq!(merge(1).conflicts, [conflict(Kind::Counter, Kind::Gauge, 2)]);
+        assert_eq!(merge(1).families.remove("load").unwrap().into_snapshot().samples().len(), 6);
+    }
+
+    #[test]
+    fn news_are_what_was_not_so_before() {
+        let conflict = |name: &str, shown, series| {
+            let (name, hidden) = (name.to_owned(), Kind::Gauge);
+            Conflict { name, shown, hidden, series }
+        };
+        let mut before = vec![conflict("a", Kind::Counter, 1), conflict("b", Kind::Counter, 1)];
+        let now = [conflict("a", Kind::Counter, 9), conflict("b", Kind::Summary, 1), conflict("c", Kind::Counter, 1)];
+        let merged = Merged { conflicts: now.to_vec(), ..Merged::default() };
+        assert_eq!(Conflict::news(&merged, &mut before), [now[1].notice(), now[2].notice()]);
+        assert_eq!(before, now);
+        assert!(Conflict::news(&merged, &mut before).is_empty());
     }
 
     #[test]

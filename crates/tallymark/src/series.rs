@@ -40,6 +40,8 @@ pub(crate) struct Attached {
     pub(crate) notice: Option<String>,
     /// Whether the block is that of the family's overflow series.
     pub(crate) overflows: bool,
+    /// How many series of the family the store allows.
+    pub(crate) most: Option<u32>,
 }
 
 impl Series {
@@ -101,11 +103,14 @@ impl Series {
         if was_on_heap && self.cells.is_stale() {
             self.mend_after_fork(&store);
         }
-        let mut attached = Attached::default();
+        let mut attached = Attached { most: store.max_series(), ..Attached::default() };
         if let (Some(store), false) = (store.file(), self.is_removed()) {
             let mut result = store.attach(&self.cells, &self.shared, &self.labels, self.created());
-            if let (Err(Refusal::TooMany), Some(overflow)) = (&result, limits::overflow(self.definition())) {
-                attached = Attached { notice: self.shared.overflow_notice(), overflows: true };
+            if matches!(result, Err(Refusal::TooMany))
+                && let Some(overflow) = limits::overflow(self.definition())
+            {
+                attached.overflows = true;
+                attached.notice = self.shared.overflow_notice();
                 result = store.attach(&self.cells, &self.shared, &overflow, self.created());
             }
             match result {

@@ -32,8 +32,8 @@ pub(crate) mod header {
     pub(crate) const FOLDED: usize = 32;
     /// When the file was last drained into another store: nanoseconds since boot, 0 for never.
     pub(crate) const DRAINED: usize = 40;
-    /// When somebody last tried to, likewise.
-    pub(crate) const TRIED: usize = 41;
+    /// When that last failed, likewise.
+    pub(crate) const DRAIN_FAILED: usize = 41;
     /// How often a series was removed, or came back.
     pub(crate) const TURNS: usize = 48;
 }

@@ -301,15 +301,16 @@ impl Store {
         let mut state = self.lock();
         self.renew(&mut state).ok()?;
         let taken = lock::try_lock(&state.file, byte::DRAIN).unwrap_or(false);
-        taken.then_some(Draining(self))
+        // Not `then_some`: one that is made only to be dropped would give back what another process has.
+        if taken { Some(Draining(self)) } else { None }
     }
 
-    /// When the file was last drained, and when somebody last tried to: in nanoseconds since boot, 0 for never.
+    /// When the file was last drained, and when that last failed: in nanoseconds since boot, 0 for never.
     pub fn drained(&self) -> (u64, u64) {
         let _gate = fork::gate();
         let state = self.lock();
         let header = |index: usize| state.region.word(8 * index as u64).map_or(0, |word| word.load(Ordering::Relaxed));
-        (header(words::DRAINED), header(words::TRIED))
+        (header(words::DRAINED), header(words::DRAIN_FAILED))
     }
 
     /// The generations of these series: even while they are there, odd while they are removed.
@@ -379,9 +380,9 @@ impl Store {
 pub struct Draining<'a>(&'a Store);
 
 impl Draining<'_> {
-    /// Notes that it is being tried, at this time in nanoseconds since boot.
-    pub fn tried(&self, stamp: u64) {
-        self.note(words::TRIED, stamp);
+    /// Notes that it failed at this time, in nanoseconds since boot.
+    pub fn failed(&self, stamp: u64) {
+        self.note(words::DRAIN_FAILED, stamp);
     }
 
     /// Notes that what had been counted at this time was drained.

@@ -182,7 +182,8 @@ impl MetricWrapperBase {
 
     /// Give the child for these label values, the same object for the same values.
     ///
-    /// Hold on to the child where it is used often: that saves the look-up.
+    /// Hold on to the child where it is used often: that saves the look-up. Where the store's ``max_series`` allows no
+    /// further series it is the child whose label values are all ``overflow``, for all label sets alike.
     ///
     /// Args:
     ///     *labelvalues: One value for each label name, in their order; `str()` is taken of what is no string.
@@ -218,7 +219,8 @@ impl MetricWrapperBase {
 
     /// Remove the series of these label values, in every process that shares the store.
     ///
-    /// Nothing happens if there is none. Children in hand count nowhere from now on.
+    /// Nothing happens if there is none, as for a label set that counts in the overflow series. Children in hand count
+    /// nowhere from now on.
     ///
     /// Args:
     ///     *labelvalues: One value for each label name, in their order.

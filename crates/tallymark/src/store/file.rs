@@ -167,7 +167,7 @@ impl FileStore {
         self.file.try_drain()
     }
 
-    /// When it was last drained, and when that was last tried: nanoseconds since boot, 0 for never.
+    /// When it was last drained, and when that last failed: nanoseconds since boot, 0 for never.
     pub(crate) fn drained(&self) -> (u64, u64) {
         self.file.drained()
     }

@@ -741,6 +741,7 @@ pub(crate) fn definitions_are_told_apart_by_all_but_help_and_unit(ledger: &mut d
         of(Kind::Counter).label_names(["b", "a"]),
         Family::builder(Kind::Counter, "x_seconds", "Said \"so\".\n").unit("seconds"),
         Family::builder(Kind::Counter, "x_total", "").unit("total"),
+        Family::builder(Kind::Counter, "y_total_total", ""),
         of(Kind::Gauge),
         of(Kind::Gauge).mode(GaugeMode::LiveMostRecent),
         of(Kind::Histogram),

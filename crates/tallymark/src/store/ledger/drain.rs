@@ -74,7 +74,6 @@ impl Drain {
     ) -> Result<(), Trouble> {
         let (start, began) = (clock::stamp(), Instant::now());
         let was_drained = spool.drained().0 != 0;
-        right.tried(start);
         let mut result = Ok(());
         // A store that is reset while it is drained is drained from the start.
         for _ in 0..3 {
@@ -91,6 +90,7 @@ impl Drain {
                 journal.map_or(Ok(()), |journal| journal.succeeded(clock::unix_seconds(), seconds, self.heard))
             }
             Err(trouble) => {
+                right.failed(clock::stamp());
                 let waiting = self.waiting(spool);
                 // What cannot be noted is logged all the same.
                 let _ = self.journal.as_mut().map(|journal| journal.failed(trouble.reason, waiting));
@@ -113,9 +113,12 @@ impl Drain {
         let (removals, mut totals) = spool.removals_and_totals();
         let is_known = self.open_journal(&totals.reading)?;
         let users = totals.users();
-        let greeting = self.greet(&users, spool.status().live, false, limit)?;
+        let processes = spool.status().live;
+        let asked = clock::stamp();
+        let greeting = self.greet(&users, processes, false, limit)?;
         self.heard = greeting.now;
-        let mut round = Round { spool, limit, offset: self.offset(greeting.now)?, touch: self.touch_now()? };
+        let offset = self.offset(greeting.now, asked, clock::stamp())?;
+        let mut round = Round { spool, limit, offset, touch: self.touch_now()? };
         self.meet(&greeting)?;
         if !is_known && was_drained {
             self.take_all_as_sent(&totals)?;
@@ -167,15 +170,19 @@ impl Drain {
         self.ledger.greet(&hello, limit)
     }
 
-    /// What to add to a time since boot for one of the store's clock.
-    fn offset(&mut self, now: u64) -> Result<u64, Trouble> {
-        let measured = now.saturating_sub(clock::stamp());
+    /// What to add to a time since boot for one of the store's clock, which said `now` between these two times. A closer
+    /// look than the last one counts, and one that shows that a clock was set.
+    fn offset(&mut self, now: u64, asked: u64, heard: u64) -> Result<u64, Trouble> {
+        let error = (heard - asked) / 2;
+        let measured = now.saturating_sub(asked + error);
         let journal = self.journal()?;
-        let kept = journal.number("offset")?;
-        if measured.abs_diff(kept) <= WANDER {
+        let (kept, kept_error) = (journal.number("offset")?, journal.number("offset error")?);
+        let agrees = measured.abs_diff(kept) <= WANDER + error;
+        if agrees && kept_error <= error {
             return Ok(kept);
         }
         journal.set_number("offset", measured)?;
+        journal.set_number("offset error", error)?;
         Ok(measured)
     }
 

@@ -23,12 +23,16 @@ struct Paper {
     epochs_drawn: u128,
 }
 
+/// A series: its family's name and its label values.
+type Key = (String, Vec<Box<str>>);
+
 #[derive(Clone, Default)]
 struct Shard {
     epoch: u128,
     sequences: HashMap<u128, u64>,
-    numbers: HashMap<(String, Vec<Box<str>>), (u64, f64)>,
-    gauges: HashMap<(String, Vec<Box<str>>, u128), Vec<GaugeValue>>,
+    numbers: HashMap<Key, (u64, f64)>,
+    /// By writer, too.
+    gauges: HashMap<(Key, u128), Vec<GaugeValue>>,
 }
 
 /// What goes wrong with the next call.
@@ -89,7 +93,7 @@ impl Paper {
                 Delta::Number { whole, rest } => (*whole, *rest),
                 Delta::Tally { counts, sum } => (counts.iter().map(|(_, count)| count).sum(), *sum),
                 Delta::Gauge(values) => {
-                    shard.gauges.insert((key.0, key.1, batch.writer), values.clone());
+                    shard.gauges.insert((key, batch.writer), values.clone());
                     continue;
                 }
             };
@@ -140,7 +144,7 @@ impl Ledger for Wire {
             };
             for shard in &mut paper.shards {
                 shard.numbers.retain(|(name, labels), _| !matches(name, labels));
-                shard.gauges.retain(|(name, labels, _), _| !matches(name, labels));
+                shard.gauges.retain(|((name, labels), _), _| !matches(name, labels));
             }
             if !paper.removals.iter().any(|known| (known.writer, known.id) == (removal.writer, removal.id)) {
                 paper.removals.push(removal.clone());

@@ -117,9 +117,9 @@ impl LedgerStore {
             lock(&active.state).stopped = true;
             active.alarm.notify_all();
         }
-        let (drained, tried) = self.spool.drained();
+        let (drained, failed) = self.spool.drained();
         let in_memory = self.settings.spool_path.is_none();
-        let is_away = tried > drained && clock::stamp().saturating_sub(tried) < 10_000_000_000;
+        let is_away = failed > drained && clock::stamp().saturating_sub(failed) < 10_000_000_000;
         // Many short jobs need not all wait for a store that is away: the file keeps what they counted.
         if !is_away || in_memory {
             let limit = Instant::now() + self.settings.timeout;
@@ -140,7 +140,11 @@ impl LedgerStore {
         StoreReading { families: merged.families, own }
     }
 
-    fn merge(&self, stored: Stored) -> Merged {
+    fn merge(&self, mut stored: Stored) -> Merged {
+        // As a file has them: in the order of their creation, whatever order the store has.
+        stored.series.sort_by(|one, other| {
+            one.created.total_cmp(&other.created).then_with(|| one.labels.values().cmp(other.labels.values()))
+        });
         let limits = self.settings.limits;
         let mut users: HashMap<u64, u32> = HashMap::new();
         stored.users.iter().for_each(|(family, more)| *users.entry(*family).or_default() += more);
@@ -155,7 +159,8 @@ impl LedgerStore {
         }
         let merged = merge::add_up(defined, stored.series.into_iter().map(held), limits, stored.now);
         let active = self.active();
-        for notice in Conflict::news(&merged, &mut lock(&active.state).conflicts) {
+        let news = Conflict::news(&merged, &mut lock(&active.state).conflicts);
+        for notice in news {
             log::warn!("{}: {notice}", self.settings.url);
         }
         merged
@@ -296,18 +301,18 @@ impl LedgerStore {
             let state = lock(&active.state);
             (state.is_drainer, state.failures)
         };
-        let (drained, tried) = self.spool.drained();
+        let (drained, failed) = self.spool.drained();
         let now = clock::stamp();
-        let since = Duration::from_nanos(now.saturating_sub(drained.max(tried)));
+        let since = Duration::from_nanos(now.saturating_sub(drained.max(failed)));
         let pause = (interval * 2u32.saturating_pow(failures.min(10))).min(LONGEST_PAUSE.max(interval));
-        let patience = match (is_drainer, tried > drained) {
+        let patience = match (is_drainer, failed > drained) {
             (true, _) => pause,
             // Who drains is having trouble, and pauses.
             (false, true) => LONGEST_PAUSE.max(interval) * 2,
             (false, false) => interval * 2,
         };
         // After a boot the clock starts again: a time that has not come yet is of an earlier one.
-        if since < patience && drained.max(tried) <= now {
+        if since < patience && drained.max(failed) <= now {
             if !is_drainer {
                 return interval;
             }

@@ -241,8 +241,13 @@ fn all_values(removal: &Removal) -> Option<Vec<Box<str>>> {
 }
 
 fn remove_matching(store: &Transaction<'_>, family: i64, removal: &Removal) -> rusqlite::Result<()> {
-    let mut all = store.prepare_cached("SELECT id, labels FROM series WHERE family = ?")?;
-    let found = all.query_map([family], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    // SQLite looks for one of the pairs in the text, so that few labels are taken apart.
+    let names = removal.family.label_names();
+    let pair = removal.wanted.iter().find_map(|(place, value)| Some((names.get(*place)?, value)));
+    let pair = pair.map_or_else(String::new, |pair| json::write_object([pair]));
+    let pair = pair.trim_start_matches('{').trim_end_matches('}');
+    let mut all = store.prepare_cached("SELECT id, labels FROM series WHERE family = ? AND instr(labels, ?) > 0")?;
+    let found = all.query_map(params![family, pair], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
     let mut removed = Vec::new();
     for one in found {
         let (id, labels) = one?;

@@ -6,7 +6,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, SFlag, mknod};
@@ -20,6 +20,9 @@ const APPLICATION: i64 = 0x5461_6c79;
 
 /// What this build writes, and the newest that it reads.
 const FORMAT: i64 = 1;
+
+/// Between two attempts at what SQLite does not wait for: a change that others make takes about as long.
+const AGAIN: Duration = Duration::from_millis(5);
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -59,7 +62,7 @@ pub(super) fn open(path: &Path, make: bool, wait: Duration) -> Result<Option<Ope
         Identity::Empty => return Ok(None),
         Identity::Foreign(found) => return Err(foreign(path, &found)),
     }
-    use_well(&connection).map_err(sql)?;
+    use_well(&connection, wait).map_err(sql)?;
     Ok(Some(Open { connection, file }))
 }
 
@@ -84,10 +87,11 @@ enum Identity {
 }
 
 fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
-    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let application = number("SELECT application_id FROM pragma_application_id")?;
-    let format = number("SELECT user_version FROM pragma_user_version")?;
-    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    // In one statement, so that they are of one moment: somebody may be making the store.
+    let all = "SELECT (SELECT count(*) FROM sqlite_schema), application_id, user_version
+               FROM pragma_application_id, pragma_user_version";
+    let all = connection.query_row(all, [], |row| Ok((row.get(1)?, row.get(2)?, row.get(0)?)));
+    let (application, format, tables): (i64, i64, i64) = all?;
     Ok(match (application, format, tables) {
         (APPLICATION, FORMAT, _) => Identity::Ours,
         (0, 0, 0) => Identity::Empty,
@@ -116,16 +120,26 @@ fn make_tables(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 /// Readers do not wait for writers, nor writers for the disk: a commit that a power failure takes back is sent again.
-fn use_well(connection: &Connection) -> rusqlite::Result<()> {
+fn use_well(connection: &Connection, wait: Duration) -> rusqlite::Result<()> {
     let mode: String = connection.query_row("SELECT journal_mode FROM pragma_journal_mode", [], |row| row.get(0))?;
     if mode != "wal" {
-        // Says which mode there is in the end: it stays as it was on a file system or for a user that cannot have it.
-        let changed = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
-        changed.map(drop).or_else(|error| if is(&error, ErrorCode::ReadOnly) { Ok(()) } else { Err(error) })?;
+        write_ahead(connection, Instant::now() + wait)?;
     }
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     // The triggers do it, for everybody.
     connection.pragma_update(None, "foreign_keys", false)
+}
+
+/// Changes to a write-ahead log. Two who do so at once get in each other's way, and SQLite does not wait by itself then.
+fn write_ahead(connection: &Connection, until: Instant) -> rusqlite::Result<()> {
+    loop {
+        // Says which mode there is in the end: it stays as it was where a file system cannot have the other.
+        match connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
+            Err(error) if is(&error, ErrorCode::DatabaseBusy) && Instant::now() < until => std::thread::sleep(AGAIN),
+            Err(error) if is(&error, ErrorCode::ReadOnly) => return Ok(()),
+            changed => return changed.map(drop),
+        }
+    }
 }
 
 fn is(error: &rusqlite::Error, code: ErrorCode) -> bool {
