@@ -79,9 +79,10 @@ impl Fields {
     fn take(&mut self, shard: usize, mut field: String, value: String) {
         let Some((kind, rest)) = field.split_once('|') else { return };
         match kind {
+            // By what it says: one that somebody has spoilt is nobody's.
             "f" => {
-                let family = layout::family(&value).map(|family| (record::family_id(&family), Arc::new(family)));
-                self.families.extend(family.filter(|(id, _)| u64::from_str_radix(rest, 16) == Ok(*id)));
+                let family = layout::family(&value);
+                self.families.extend(family.map(|family| (record::family_id(&family), Arc::new(family))));
             }
             "w" => self.sequences.push((shard, rest.to_owned(), value)),
             "s" => {

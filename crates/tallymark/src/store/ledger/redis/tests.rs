@@ -135,14 +135,21 @@ fn a_server_that_has_forgotten_functions_or_scripts_is_given_them_again() {
 
 #[test]
 fn a_user_who_may_not_have_functions_has_scripts() {
-    let (server, _) = with_functions();
-    server.ask::<()>("ACL SETUSER bob on >secret ~tallymark* +@all -fcall -function");
-    let mut ledger = ledger(&server.url().replace("//", "//bob:secret@"));
-    let mut writer = Writer::greeted(&mut ledger, 1, "a");
-    writer.send(&mut ledger, &hits(), plus(1, 0.0));
+    for (may_not, road) in [
+        ("-fcall -function", Road::Scripts),
+        ("-fcall", Road::Scripts),
+        ("-function", Road::Scripts),
+        ("-script", Road::Functions),
+    ] {
+        let (server, _) = with_functions();
+        server.ask::<()>(&format!("ACL SETUSER bob on >secret ~tallymark* +@all {may_not}"));
+        let mut ledger = ledger(&server.url().replace("//", "//bob:secret@"));
+        let mut writer = Writer::greeted(&mut ledger, 1, "a");
+        writer.send(&mut ledger, &hits(), plus(1, 0.0));
 
-    assert_eq!(ledger.scripts.road, Road::Scripts);
-    assert_eq!(total_of(&mut ledger, &hits()), Some(1.0));
+        assert_eq!(ledger.scripts.road, road, "{may_not}");
+        assert_eq!(total_of(&mut ledger, &hits()), Some(1.0));
+    }
 }
 
 /// The documentation, whose examples are what is tested here.
@@ -561,7 +568,9 @@ fn fields_that_somebody_has_spoilt_are_passed_over_and_begin_anew() {
     assert_eq!(stored.series.len(), 3);
     assert_eq!(total_of(&mut ledger, &hits()), Some(2.0));
     assert_eq!(values_of(&mut ledger, &gauge())[0].value, 3.0);
-    spoil("f|", &["text", "{}", "{\"name\":\"hits\"}"], &mut ledger);
+    let another = "{\"bounds\":[],\"help\":\"\",\"labels\":[],\"mode\":\"auto\",\"name\":\"other\",\"states\":[],\
+                   \"type\":\"counter\",\"unit\":\"\"}";
+    spoil("f|", &["text", "{}", "{\"name\":\"hits\"}", another], &mut ledger);
     assert!(read(&mut ledger).series.is_empty());
 }
 
@@ -621,6 +630,11 @@ fn a_writer_is_forgotten_a_day_after_it_was_last_heard_of() {
     assert_eq!(sums, [(3.0, false), (3.0, true)], "1 and 2 are kept as their sum");
     assert_eq!((count(&server, "tallymark:0", "w|"), count(&server, "tallymark", "w|")), (1, 1));
     assert_eq!(total_of(&mut ledger, &hits()), Some(3.0));
+
+    living.send(&mut ledger, &hits(), plus(1, 0.0));
+    server.ask::<()>(&format!("HDEL tallymark w|{:032x}", living.id));
+    read(&mut ledger);
+    assert_eq!(count(&server, "tallymark:0", "w|"), 1, "the row was lost, and the number is not a day old");
 }
 
 #[test]
@@ -785,6 +799,33 @@ fn a_cluster_goes_on_with_the_servers_it_has_and_with_the_replica_of_the_one_it_
     send_all(&mut ledger, batches);
     until(|| greeting(&mut ledger).is_ok());
     assert_eq!(ledger.read(soon()).unwrap().series.len(), 16);
+}
+
+#[test]
+fn a_server_of_a_cluster_that_hangs_does_not_keep_the_others_from_answering() {
+    let cluster = Cluster::start();
+    let target = Target::parse(&cluster.url(), None).unwrap();
+    let mut ledger = Redis::new(target, "tallymark".to_owned(), None, Duration::from_secs(2));
+    until(|| greeting(&mut ledger).is_ok());
+    let mut writer = Writer::greeted(&mut ledger, 1, "a");
+    let counter = family(Kind::Counter, "hits", &["n"]);
+    // The one that is asked first.
+    let hanging = cluster.servers.iter().min_by_key(|server| server.port).unwrap();
+    let is_there = |batch: &Batch| {
+        let slot: u64 = hanging.ask(&format!("CLUSTER KEYSLOT tallymark:{}", batch.shard));
+        hanging.ask::<u64>(&format!("CLUSTER COUNTKEYSINSLOT {slot}")) == 1
+    };
+    let batches = one_for_each_shard(&mut writer, &ledger, &counter);
+    let there: Vec<bool> = batches.iter().map(is_there).collect();
+    hanging.signal("-STOP");
+    let answered = |answers: Vec<Result<Answer, Trouble>>| answers.iter().map(Result::is_ok).collect::<Vec<bool>>();
+    let expected: Vec<bool> = there.iter().map(|there| !there).collect();
+    assert_eq!(answered(ledger.apply(&batches, soon())), expected, "while connected");
+    assert_eq!(answered(ledger.apply(&batches, soon())), expected, "while connecting");
+    hanging.signal("-CONT");
+
+    let waiting = batches.into_iter().zip(there).filter(|(_, there)| *there).map(|(batch, _)| batch).collect();
+    send_all(&mut ledger, waiting);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::trouble::{late, reason};
 /// How often a question follows a cluster's directions. Two are enough unless slots move meanwhile.
 const DIRECTIONS: usize = 5;
 
-/// What is waited at least for an answer that may already be there, after another server has used up the time.
+/// What is waited at least for an answer: it may already be there when another server has used up the time.
 const GRACE: Duration = Duration::from_millis(10);
 
 /// A command, and where to.
@@ -120,12 +120,11 @@ impl Wire {
                 Err(error) => answers.push((*index, Err(error))),
             }
         }
-        // Those that are connected first: one that cannot be reached takes all the time there is.
-        let mut servers: Vec<_> = by_server.into_iter().collect();
-        servers.sort_by_key(|(server, _)| !self.connections.contains_key(server));
+        // Each has its share of the time: one that hangs leaves some for the others.
+        let count = by_server.len();
         let mut sent = Vec::new();
-        for (server, asked) in servers {
-            match self.send(&server, questions, &asked, deadline) {
+        for (place, (server, asked)) in by_server.into_iter().enumerate() {
+            match self.send(&server, questions, &asked, share(deadline, count - place)) {
                 Ok(()) => sent.push((server, asked)),
                 Err(error) => {
                     self.distrust(&server);
@@ -235,9 +234,7 @@ impl Wire {
         members.extend(seeds.iter().filter(|seed| !self.connections.contains_key(seed)).cloned());
         let mut result = Err(late());
         for (asked, member) in members.iter().enumerate() {
-            // One that hangs leaves time for the others.
-            let share = left(deadline)? / u32::try_from(members.len() - asked).unwrap_or(1);
-            match self.slots_by(member, Instant::now() + share) {
+            match self.slots_by(member, share(deadline, members.len() - asked)) {
                 Ok(slots) => {
                     self.slots = slots;
                     return Ok(());
@@ -296,7 +293,7 @@ impl Wire {
         let addresses: Vec<_> = (server.host.as_str(), server.port).to_socket_addrs()?.collect();
         let mut result = Err((ErrorKind::Io, "the host has no address").into());
         for (tried, address) in addresses.iter().enumerate() {
-            let share = left(deadline)? / u32::try_from(addresses.len() - tried).unwrap_or(1);
+            let share = left(share(deadline, addresses.len() - tried))?;
             result = self.open(ConnectionAddr::Tcp(address.ip().to_string(), address.port()), share);
             // Another address of the host does not know another password.
             if !result.as_ref().is_err_and(RedisError::is_io_error) {
@@ -350,6 +347,12 @@ fn is_direction(kind: ErrorKind) -> bool {
 fn left(deadline: Instant) -> RedisResult<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(late()) } else { Ok(left) }
+}
+
+/// When the first of so many has to be done, for all to have their part of the time.
+fn share(deadline: Instant, among: usize) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / u32::try_from(among).unwrap_or(u32::MAX).max(1)
 }
 
 /// The next answer on a connection.
