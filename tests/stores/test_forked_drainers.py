@@ -65,7 +65,7 @@ for _ in range(4):
     live.set(1)
     tallymark.flush(30)
     break
-say("flushed", os.getpid())
+os.write(1, f"flushed {os.getpid()}\n".encode())
 hear()
 if not children:
     os._exit(0)
@@ -80,7 +80,8 @@ def test_children_of_a_connected_process_have_no_part_in_its_connection(
     redis: RedisLedger, site: Callable[..., Site]
 ) -> None:
     """Each that drains has a connection of its own, which the server and the kernel confirm."""
-    host = site(redis)
+    # One that is forked while its parent drains keeps a copy of the connection, and never uses it.
+    host = site(redis, interval=30)
     worker = host.start(FORKS)
     pids = {int(worker.hear().split()[1]) for _ in range(5)}
     holders = connections(worker, redis.server.port)
@@ -257,7 +258,8 @@ def test_gunicorn_with_preload_shares_no_connection_and_adds_up(
     redis: RedisLedger, site: Callable[..., Site]
 ) -> None:
     """The application was made, and flushed, before the workers were forked; they are replaced."""
-    host = site(redis)
+    # One that is forked while its master drains keeps a copy of the connection, and never uses it.
+    host = site(redis, interval=30)
     server = Gunicorn(host, APP, "workers = 3\nmax_requests = 40\n", "--preload")
     holders: list[set[int]] = []
     for _ in range(4):

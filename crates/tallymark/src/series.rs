@@ -71,6 +71,21 @@ impl Series {
         f64::from_bits(self.created.load(Ordering::Relaxed))
     }
 
+    /// Says that the series was created at `created`, here and in the store, if that is earlier than what they know: for
+    /// numbers that were counted elsewhere before. What is no time after 1970 changes nothing.
+    pub fn backdate(&self, created: f64) {
+        if !(created.is_finite() && created > 0.0) {
+            return;
+        }
+        self.cells();
+        let _gate = fork::gate();
+        if let (Some(store), false) = (self.shared.store().file(), self.cells.is_on_heap()) {
+            store.backdate(&self.cells, created);
+        }
+        // Bits of floats that are not negative are in the floats' order.
+        self.created.fetch_min(created.to_bits(), Ordering::Relaxed);
+    }
+
     /// The words to update.
     #[inline]
     pub(crate) fn cells(&self) -> Block<'_> {

@@ -217,6 +217,19 @@ impl Store {
         }
     }
 
+    /// Makes the series that `cells` is attached to one that was created at `created`, if that is earlier than what the
+    /// file says. The fork gate must be held.
+    pub fn backdate(&self, cells: &Attachment, created: f64) {
+        let mut state = self.lock();
+        if self.renew(&mut state).is_ok()
+            && let Some(block) = cells.current()
+            && let Some(record) = state.tables.series_words(&state.region, block.identity().0)
+        {
+            // Bits of floats that are not negative are in the floats' order.
+            record[series::CREATED].fetch_min(created.to_bits(), Ordering::Relaxed);
+        }
+    }
+
     /// Removes the series of a family whose keys `matches` accepts, for every process. The fork gate must be held.
     pub fn remove(&self, family_key: &[u8], matches: &dyn Fn(&[u8]) -> bool) {
         let mut state = self.lock();

@@ -445,6 +445,15 @@ impl MetricWrapperBase {
         Ok(())
     }
 
+    /// Say that the metric itself was created at this time, in the store too, if that is earlier than what they know.
+    ///
+    /// Args:
+    ///     created: Seconds since the Unix epoch.
+    fn _backdate(&self, py: Python<'_>, created: f64) -> PyResult<()> {
+        self.state()?.series(py)?.backdate(created);
+        Ok(())
+    }
+
     /// Keep an exemplar of a counter, or of a bucket.
     fn _set_local_exemplar(&self, py: Python<'_>, bucket: usize, exemplar: &Bound<'_, PyAny>) -> PyResult<()> {
         let state = self.state()?;

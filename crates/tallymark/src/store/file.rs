@@ -113,6 +113,11 @@ impl FileStore {
         self.file.write_image(cells, note.part, note.stamp, &note.bytes);
     }
 
+    /// The fork gate must be held.
+    pub(crate) fn backdate(&self, cells: &Attachment, created: f64) {
+        self.file.backdate(cells, created);
+    }
+
     /// Removes the series of the family that have each of these values at its place, also those that this process never
     /// met. The fork gate must be held.
     pub(crate) fn remove_where(&self, definition: &Family, wanted: &[(usize, &str)]) {

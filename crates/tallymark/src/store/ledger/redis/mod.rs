@@ -3,7 +3,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `target.rs` | which server a URL means |
-//! | `wire.rs` | connections, deadlines, and who of a cluster has a key |
+//! | `wire.rs`, `line.rs` | connections, deadlines, and who of a cluster has a key |
 //! | `scripts.rs`, `*.lua` | what the server runs, and how it gets it |
 //! | `layout.rs` | keys, fields and values as text |
 //! | `read.rs` | everything in a store |
@@ -17,6 +17,7 @@
 //! No command's work grows with what is stored: nothing lists keys, hashes are read in steps.
 
 mod layout;
+mod line;
 mod read;
 mod scripts;
 #[cfg(test)]

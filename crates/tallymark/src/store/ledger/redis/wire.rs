@@ -15,6 +15,7 @@ use redis::{
 };
 
 use super::super::Reason;
+use super::line::Line;
 use super::target::{Address, Place, Target};
 use super::trouble::{late, reason};
 
@@ -42,7 +43,7 @@ pub(super) enum To {
 pub(super) struct Wire {
     pub(super) target: Target,
     timeout: Duration,
-    connections: HashMap<Address, Connection>,
+    connections: HashMap<Address, Line>,
     /// Which member of a cluster has which slots, from first to last; empty if that is not known.
     slots: Vec<(u16, u16, Address)>,
 }
@@ -166,7 +167,7 @@ impl Wire {
         let mut broken: Option<RedisError> = None;
         let mut answers = Vec::new();
         for (index, asking) in asked {
-            let answer = match (&broken, self.connections.get_mut(server)) {
+            let answer = match (&broken, self.connections.get_mut(server).and_then(Line::connection)) {
                 (None, Some(connection)) => {
                     let skipped = if *asking { hear(connection, deadline).map(drop) } else { Ok(()) };
                     skipped.and_then(|()| hear(connection, deadline))
@@ -251,7 +252,7 @@ impl Wire {
     fn slots_by(&mut self, member: &Address, deadline: Instant) -> RedisResult<Vec<(u16, u16, Address)>> {
         let question = Question { to: To::Member(member.clone()), command: cmd("CLUSTER").arg("SLOTS").take() };
         self.send(member, &[question], &[(0, false)], deadline)?;
-        let connection = self.connections.get_mut(member).ok_or_else(late)?;
+        let connection = self.connections.get_mut(member).and_then(Line::connection).ok_or_else(late)?;
         let answer = hear(connection, deadline)?.extract_error()?;
         let Value::Array(ranges) = answer else { return Ok(Vec::new()) };
         let slots: Vec<_> = ranges.iter().filter_map(|range| range_of(range, member)).collect();
@@ -268,10 +269,10 @@ impl Wire {
 
     fn connection(&mut self, server: &Address, deadline: Instant) -> RedisResult<&mut Connection> {
         if !self.connections.contains_key(server) {
-            let connection = self.connect(server, deadline)?;
-            self.connections.insert(server.clone(), connection);
+            let line = Line::open(server.port, || self.connect(server, deadline))?;
+            self.connections.insert(server.clone(), line);
         }
-        self.connections.get_mut(server).ok_or_else(late)
+        self.connections.get_mut(server).and_then(Line::connection).ok_or_else(late)
     }
 
     fn connect(&self, server: &Address, deadline: Instant) -> RedisResult<Connection> {
