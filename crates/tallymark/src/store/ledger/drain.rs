@@ -517,8 +517,10 @@ fn change(
     sent: Option<&Sent>,
 ) -> Option<(Change, Sent)> {
     let sent = sent.filter(|sent| sent.generation == total.generation);
-    let nothing = SentValue::nothing(&total.total);
-    let changed = sent.map_or(&nothing, |sent| &sent.value).change(&total.total);
+    let changed = match sent {
+        Some(sent) => sent.value.change(&total.total),
+        None => SentValue::nothing(&total.total).change(&total.total),
+    };
     let told = |image: &&ImageTotal| sent.is_some_and(|sent| sent.notes.contains(&(image.part, image.stamp)));
     let fresh = images.iter().filter(|image| !told(image));
     let at = |stamp: u64| if stamp > 1 { stamp.saturating_add(round.offset) } else { stamp };
@@ -527,7 +529,8 @@ fn change(
     if changed.is_none() && notes.is_empty() && sent.is_some() && !(round.touch && total.in_use) {
         return None;
     }
-    let (delta, value) = changed.unwrap_or_else(|| (Delta::Nothing, sent.map_or(nothing, |sent| sent.value.clone())));
+    let as_it_was = || sent.map_or_else(|| SentValue::nothing(&total.total), |sent| sent.value.clone());
+    let (delta, value) = changed.unwrap_or_else(|| (Delta::Nothing, as_it_was()));
     let delta = match delta {
         Delta::Gauge(mut values) => {
             values.iter_mut().for_each(|value| value.stamp = at(value.stamp));

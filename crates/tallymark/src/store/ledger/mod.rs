@@ -11,7 +11,7 @@
 //! | this number or a later one | [`Answer::Old`] | it was applied: nothing |
 //! | an earlier number, or none | [`Answer::Gap`] | sends what lies between again |
 //!
-//! Here is what a ledger must do; `sqlite.rs` and `redis/` do it. When to send what is `drain.rs`'s business.
+//! Here is what a ledger must do; `sqlite/` and `redis/` do it. When to send what is `drain.rs`'s business.
 
 mod batch;
 #[cfg(test)]

@@ -62,6 +62,9 @@ impl SentValue {
     pub(crate) fn change(&self, total: &Total) -> Option<(Delta, SentValue)> {
         match (self, total) {
             (SentValue::Number { whole, rest }, Total::Number { whole: now, rest: rest_now }) => {
+                if (now, rest_now) == (whole, rest) {
+                    return None;
+                }
                 if now < whole {
                     return lost(total);
                 }
@@ -74,6 +77,9 @@ impl SentValue {
                 })
             }
             (SentValue::Tally { counts, sum }, Total::Tally { counts: now, sum: sum_now }) => {
+                if (now, sum_now) == (counts, sum) {
+                    return None;
+                }
                 if counts.len() != now.len() || counts.iter().zip(now).any(|(sent, now)| now < sent) {
                     return lost(total);
                 }

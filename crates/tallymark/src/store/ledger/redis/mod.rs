@@ -63,6 +63,7 @@ pub(crate) struct Redis {
     /// Shards of the store, once it was seen.
     shards: Option<u32>,
     asked_for_eviction: bool,
+    names: read::Names,
 }
 
 impl Redis {
@@ -77,6 +78,7 @@ impl Redis {
             new_shards: shards.unwrap_or(usual).clamp(1, MOST_SHARDS),
             shards: None,
             asked_for_eviction: false,
+            names: read::Names::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use redis::{Value, cmd};
 use tallymark_cells::Shape;
-use tallymark_model::Family;
+use tallymark_model::{Family, Labels};
 
 use super::super::{GaugeValue, Removal, Stored, StoredSeries, StoredValue, Trouble};
 use super::layout::{self, ENDED, FORMAT, Row, SeriesText};
@@ -20,7 +20,7 @@ use crate::family::shape;
 use crate::record;
 
 /// How many fields a step reads: a server with a million series gives them in a millisecond, of which others wait.
-const STEP: usize = 500;
+const STEP: usize = 1000;
 
 /// How often a store is read because a shard was lost meanwhile.
 const ATTEMPTS: usize = 3;
@@ -35,6 +35,9 @@ pub(super) struct Look {
     /// The writers' rows, as they are written and what they mean.
     pub(super) writers: HashMap<String, (String, Row)>,
 }
+
+/// What the names of series mean, kept from one reading to the next: most series were there before.
+pub(super) type Names = HashMap<String, (Arc<Family>, Arc<Labels>), foldhash::fast::RandomState>;
 
 /// A series as its fields have it.
 #[derive(Default)]
@@ -114,9 +117,13 @@ impl Fields {
     }
 
     /// A series with what its fields say; `None` if they do not say it.
-    fn stored(&self, look: &Look, name: &str, found: &Found) -> Option<StoredSeries> {
-        let family = self.family(name)?;
-        let labels = family.labels(&label_values(name)?).ok()?;
+    fn stored(&self, look: &Look, name: &str, found: &Found, names: &mut Names) -> Option<StoredSeries> {
+        if !names.contains_key(name) {
+            let family = self.family(name)?;
+            let labels = family.labels(&label_values(name)?).ok()?;
+            names.insert(name.to_owned(), (Arc::clone(family), Arc::new(labels)));
+        }
+        let (family, labels) = names.get(name)?;
         let text = SeriesText::parse(&found.text)?;
         let value = match shape(family) {
             Shape::Gauge(_) => {
@@ -127,7 +134,7 @@ impl Fields {
         };
         Some(StoredSeries {
             family: Arc::clone(family),
-            labels: Arc::new(labels),
+            labels: Arc::clone(labels),
             created: text.created,
             used: text.used.saturating_mul(1000),
             value,
@@ -229,7 +236,13 @@ impl Redis {
             }
         }
         stored.users = users.into_iter().collect();
-        stored.series = fields.series.iter().filter_map(|(name, found)| fields.stored(&look, name, found)).collect();
+        let mut names = std::mem::take(&mut self.names);
+        if names.len() > 2 * fields.series.len() + 1000 {
+            names.retain(|name, _| fields.series.contains_key(name));
+        }
+        let series = fields.series.iter();
+        stored.series = series.filter_map(|(name, found)| fields.stored(&look, name, found, &mut names)).collect();
+        self.names = names;
         stored.series.sort_unstable_by(in_order);
         if same {
             self.tidy(&look, &fields, &keys, limit);
