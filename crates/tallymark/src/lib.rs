@@ -3,7 +3,7 @@
 //! ```
 //! use tallymark::Registry;
 //!
-//! let registry = Registry::open("memory:")?; // or file:/run/app/metrics.tally, shared by every process of the host
+//! let registry = Registry::open("memory:")?; // or file:/run/app/metrics.tally, for all processes of a host
 //! let requests = registry.counter("requests", "Requests answered.").label_names(["method"]).register()?;
 //! requests.with(&["GET"])?.inc();
 //!
@@ -11,6 +11,10 @@
 //! assert!(text.contains("requests_total{method=\"GET\"} 1.0\n"));
 //! # Ok::<(), tallymark::Error>(())
 //! ```
+//!
+//! For many hosts there are `sqlite:/path/metrics.db` and `redis://host/0?prefix=app`, with the features `sqlite` and
+//! `redis`, which bring SQLite and a Redis client; without them this crate has neither. `docs/stores.md` lists all URLs and
+//! their options.
 //!
 //! The way of an update: a handle ([`Counter`], [`Gauge`], [`Histogram`], …) holds its [`Series`]; the series' block of
 //! words, on the heap or in a mapped file, is changed by atomics (`tallymark_cells::Block`). That is all: no lock, no

@@ -1,7 +1,7 @@
 //! Where series live, chosen by URL.
 //!
 //! Every store is words in memory: of this process ([`Store::Memory`]), or of a file that every process of the host
-//! maps ([`FileStore`]). No store does I/O in an update.
+//! maps ([`FileStore`]), from which SQLite and Redis are fed (`ledger/`). No store does I/O in an update.
 
 pub(crate) mod file;
 #[cfg(feature = "sqlite")]
@@ -56,6 +56,11 @@ impl Store {
     /// Opens the store at `url`: `memory:`, or `file:/path/metrics.tally` (`file:///path` too; a relative path is
     /// relative to the working directory). A file that is not there is made, with mode 0600; `?mode=0660` lets the
     /// group in, and `?network=allow` accepts a network file system that one host alone uses.
+    ///
+    /// With the features `sqlite` and `redis` there are stores of many hosts, too: `sqlite:/path/metrics.db`,
+    /// `redis://user:password@host:6379/0?prefix=app`, `rediss://…`, `unix:/path.sock` and
+    /// `redis+cluster://host:port,host:port`. Opening one asks nobody: what is counted waits in this host's spool until the
+    /// store can be reached. `docs/stores.md` lists their options.
     ///
     /// Any store may be given `?max_series=1000`, the series that a family may have, beside one for all others, and
     /// `?ttl=3600`, how many seconds a series is shown that no process uses.

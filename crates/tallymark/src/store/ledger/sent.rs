@@ -3,9 +3,10 @@
 //! Pure: totals in, changes out. Where the journal keeps it and who sends it is not known here.
 
 use tallymark_cells::ExactSum;
-use tallymark_cells::file::{GaugeTotal, ProcessValue, Total};
+use tallymark_cells::file::Total;
 
 use super::{Delta, GaugeValue};
+use crate::gauge::of_host;
 use crate::record::{Reader, put_length, put_number};
 
 /// No batch changes a count by more: so much is exact in every language that may read one.
@@ -99,7 +100,7 @@ impl SentValue {
                     .then_some((Delta::Tally { counts: changed, sum: more }, SentValue::Tally { counts: sent, sum }))
             }
             (SentValue::Gauge(sent), Total::Gauge(gauge)) => {
-                let now = values(gauge);
+                let now = of_host(gauge);
                 (!are_same(sent, &now)).then(|| (Delta::Gauge(now.clone()), SentValue::Gauge(now)))
             }
             _ => lost(total),
@@ -120,22 +121,9 @@ fn lost(total: &Total) -> Option<(Delta, SentValue)> {
     let delta = match total {
         Total::Number { .. } => Delta::Number { whole: 0, rest: 0.0 },
         Total::Tally { .. } => Delta::Tally { counts: Vec::new(), sum: 0.0 },
-        Total::Gauge(gauge) => Delta::Gauge(values(gauge)),
+        Total::Gauge(gauge) => Delta::Gauge(of_host(gauge)),
     };
     Some((delta, SentValue::everything(total)))
-}
-
-fn values(gauge: &GaugeTotal) -> Vec<GaugeValue> {
-    let value = |of: &ProcessValue, kept| GaugeValue {
-        instance: None,
-        pid: of.pid,
-        value: of.value,
-        stamp: of.stamp,
-        live: of.live,
-        kept,
-    };
-    let processes = gauge.processes.iter().map(|process| value(process, false));
-    processes.chain(gauge.kept.iter().map(|kept| value(kept, true))).collect()
 }
 
 impl Sent {
@@ -199,6 +187,7 @@ fn sum(reader: &mut Reader<'_>) -> Option<ExactSum> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use tallymark_cells::file::{GaugeTotal, ProcessValue};
 
     fn number(whole: u64, rest: f64) -> Total {
         let mut sum = ExactSum::default();
