@@ -210,14 +210,11 @@ impl Drain {
         let journal = self.journal()?;
         let shards = greeting.epochs.len().max(journal.shards.len());
         journal.make_shards(shards);
-        for shard in 0..shards {
-            let epoch = greeting.epochs.get(shard).copied().unwrap_or_default();
-            if journal.shards[shard].epoch != epoch {
-                journal.reset_shard(shard, epoch)?;
-            }
-        }
-        if !greeting.known {
-            journal.forget_gauges();
+        let epoch = |shard: usize| greeting.epochs.get(shard).copied().unwrap_or_default();
+        let is_another = |(shard, epoch): &(usize, u128)| journal.shards[*shard].epoch != *epoch;
+        let lost: Vec<_> = (0..shards).map(|shard| (shard, epoch(shard))).filter(is_another).collect();
+        if !lost.is_empty() {
+            journal.reset_shards(&lost)?;
         }
         let last = journal.number("heard")?;
         if last != 0 && greeting.now.saturating_sub(last) > REMEMBERED {
@@ -228,6 +225,9 @@ impl Drain {
                 journal.take_as_sent(sent)?;
             }
             journal.rename()?;
+        }
+        if !greeting.known {
+            journal.forget_gauges();
         }
         Ok(())
     }

@@ -196,17 +196,19 @@ impl Journal {
         }
     }
 
-    /// Forgets what a shard has been sent: it is another one now.
-    pub(crate) fn reset_shard(&mut self, shard: usize, epoch: u128) -> Answer<()> {
-        // CAST: shards are numbered in 32 bits.
-        let number = shard as u32;
+    /// Forgets what these shards have been sent: they are others now, of these epochs.
+    pub(crate) fn reset_shards(&mut self, lost: &[(usize, u128)]) -> Answer<()> {
         self.write(|transaction, version| {
-            transaction.execute("DELETE FROM sent WHERE shard = ?1", [number])?;
-            transaction.execute("DELETE FROM recent WHERE shard = ?1", [number])?;
-            transaction.execute(
-                "INSERT OR REPLACE INTO shards VALUES (?1, ?2, 0, NULL, NULL)",
-                params![number, epoch.to_le_bytes()],
-            )?;
+            for (shard, epoch) in lost {
+                // CAST: shards are numbered in 32 bits.
+                let number = *shard as u32;
+                transaction.execute("DELETE FROM sent WHERE shard = ?1", [number])?;
+                transaction.execute("DELETE FROM recent WHERE shard = ?1", [number])?;
+                transaction.execute(
+                    "INSERT OR REPLACE INTO shards VALUES (?1, ?2, 0, NULL, NULL)",
+                    params![number, epoch.to_le_bytes()],
+                )?;
+            }
             put(transaction, "resets", version)
         })?;
         self.refresh()

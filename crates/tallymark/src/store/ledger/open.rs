@@ -68,7 +68,9 @@ fn open(
     let mut options = address.options;
     let shared = SharedOptions::take(&mut options).map_err(&refuse)?;
     if let Some((name, value)) = options.first() {
-        return Err(refuse(format!("{name}={value}: an unknown option")));
+        let own = if beside.is_some() { "" } else { "prefix, shards, ca, " };
+        let all = format!("{own}instance, spool, interval, timeout, lease, sync, max_series and ttl");
+        return Err(refuse(format!("{name}={value}: an unknown option (there are {all})")));
     }
     let (spool, spool_path) = spool::open(shared.spool.as_deref(), beside, &url, create)?;
     let host = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

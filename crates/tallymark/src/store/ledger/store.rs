@@ -25,6 +25,8 @@ use crate::{Error, FileStore, clock, record};
 
 /// The longest pause between two tries of a store that cannot be reached.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest round of the thread: a store that was lost gets a million series again in less.
+const LONGEST_ROUND: Duration = Duration::from_secs(60);
 /// How long a scrape waits for everything that a store holds, at the most: Prometheus gives up after ten seconds.
 const READING: Duration = Duration::from_secs(9);
 
@@ -335,7 +337,7 @@ impl LedgerStore {
             return interval;
         };
         let began = Instant::now();
-        let result = drain.run(&self.spool, &right, false, began + self.settings.timeout.max(interval) * 4);
+        let result = drain.run(&self.spool, &right, false, began + LONGEST_ROUND);
         drop(right);
         drop(drain);
         lock(&active.state).is_drainer = true;

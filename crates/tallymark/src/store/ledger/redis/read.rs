@@ -36,8 +36,8 @@ pub(super) struct Look {
     pub(super) writers: HashMap<String, (String, Row)>,
 }
 
-/// What the names of series mean, kept from one reading to the next: most series were there before.
-pub(super) type Names = HashMap<String, (Arc<Family>, Arc<Labels>), foldhash::fast::RandomState>;
+/// The labels that the names of series mean, kept from one reading to the next: most series were there before.
+pub(super) type Names = HashMap<String, Arc<Labels>, foldhash::fast::RandomState>;
 
 /// A series as its fields have it.
 #[derive(Default)]
@@ -118,12 +118,11 @@ impl Fields {
 
     /// A series with what its fields say; `None` if they do not say it.
     fn stored(&self, look: &Look, name: &str, found: &Found, names: &mut Names) -> Option<StoredSeries> {
+        let family = self.family(name)?;
         if !names.contains_key(name) {
-            let family = self.family(name)?;
-            let labels = family.labels(&label_values(name)?).ok()?;
-            names.insert(name.to_owned(), (Arc::clone(family), Arc::new(labels)));
+            names.insert(name.to_owned(), Arc::new(family.labels(&label_values(name)?).ok()?));
         }
-        let (family, labels) = names.get(name)?;
+        let labels = names.get(name)?;
         let text = SeriesText::parse(&found.text)?;
         let value = match shape(family) {
             Shape::Gauge(_) => {
