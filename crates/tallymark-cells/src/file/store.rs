@@ -485,6 +485,9 @@ impl State {
         let mut folder = Folder::new(&mut self.tables, &self.region, &self.file);
         if folder.fold_ended(&processes).is_ok() {
             folder.restamp();
+            for index in [words::DRAINED, words::DRAIN_FAILED] {
+                self.region.word(8 * index as u64).map(|word| word.fetch_min(1, Ordering::Relaxed));
+            }
             there.iter().zip(here).for_each(|(word, half)| word.store(half, Ordering::Relaxed));
         }
         lock::unlock(&self.file, byte::FOLD);

@@ -243,7 +243,8 @@ fn file_options(asked: &mut Vec<(String, String)>) -> Result<Options, String> {
 /// Refuses what nobody has taken out of a URL's options.
 fn no_others(address: &Address<'_>) -> Result<(), String> {
     let files = if address.kind == "file" { "mode=0660, network=allow, " } else { "" };
-    address.options.first().map_or(Ok(()), |(name, value)| {
-        Err(format!("{name}={value}: an unknown option (there are {files}max_series=1000 and ttl=3600)"))
-    })
+    address
+        .options
+        .first()
+        .map_or(Ok(()), |(name, value)| Err(url::unknown(name, value, &format!("{files}max_series=1000 and ttl=3600"))))
 }

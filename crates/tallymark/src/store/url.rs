@@ -108,6 +108,14 @@ fn truth(name: &str, value: &str) -> Result<bool, String> {
     }
 }
 
+/// What is said of an option that nobody knows; never a part of a password that has a question mark.
+pub(crate) fn unknown(name: &str, value: &str, known: &str) -> String {
+    if name.contains('@') || value.contains('@') {
+        return format!("an unknown option (there are {known}); a question mark in a password is written %3F");
+    }
+    format!("{name}={value}: an unknown option (there are {known})")
+}
+
 /// A URL as it may be shown: what stands between `//` and `@` is left out.
 pub(crate) fn without_password(url: &str) -> String {
     match (url.find("//"), url.rfind('@')) {

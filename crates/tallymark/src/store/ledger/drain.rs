@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tallymark_cells::file::{Draining, ImageTotal, Reading, SeriesTotal};
+use tallymark_cells::file::{Draining, ImageTotal, Reading, SeriesTotal, Total};
 use tallymark_model::Family;
 
 use super::batch::MOST;
@@ -118,8 +118,8 @@ impl Drain {
     }
 
     fn round(&mut self, spool: &FileStore, was_drained: bool, end: bool, limit: Instant) -> Result<(), Trouble> {
-        let (removals, mut totals) = spool.removals_and_totals();
-        let is_known = self.open_journal(&totals.reading)?;
+        let (mut removals, mut totals) = spool.removals_and_totals();
+        self.open_journal(&totals.reading)?;
         let users = totals.users();
         let processes = spool.status().live;
         let asked = clock::stamp();
@@ -128,11 +128,14 @@ impl Drain {
         let offset = self.offset(greeting.now, asked, clock::stamp())?;
         let mut round = Round { spool, limit, offset, touch: self.touch_now()? };
         self.meet(&greeting)?;
-        if !is_known && was_drained {
-            self.take_all_as_sent(&totals)?;
+        if !self.journal()?.is_settled()? {
+            self.settle(&totals, &removals, was_drained)?;
         }
         if self.remove_here(spool, greeting)? {
-            totals = spool.removals_and_totals().1;
+            (removals, totals) = spool.removals_and_totals();
+            if totals.reading.uuid != self.journal()?.spool {
+                return Err(unreadable());
+            }
         }
         self.send_outstanding(&mut round, false)?;
         if self.asked.is_none_or(|asked| asked.elapsed() > self.lease / 3) {
@@ -150,21 +153,19 @@ impl Drain {
         Ok(())
     }
 
-    /// Opens the journal, or reads what other processes have written there. Says whether it knew the spool.
-    fn open_journal(&mut self, reading: &Reading) -> Result<bool, Trouble> {
+    /// Opens the journal, or reads what other processes have written there.
+    fn open_journal(&mut self, reading: &Reading) -> Result<(), Trouble> {
         if reading.uuid == 0 {
-            let message = "the spool cannot be read now".to_owned();
-            return Err(Trouble { reason: Reason::Journal, message });
+            return Err(unreadable());
         }
-        if self.journal.as_ref().is_some_and(|journal| journal.spool != reading.uuid) {
+        if self.journal.as_ref().is_some_and(|journal| journal.spool != reading.uuid || !journal.is_there()) {
             self.journal = None;
         }
         match &mut self.journal {
-            Some(journal) => journal.refresh().map(|()| true),
+            Some(journal) => journal.refresh(),
             None => {
-                let (journal, is_known) = Journal::open(self.place.as_deref(), reading.uuid)?;
-                self.journal = Some(journal);
-                Ok(is_known)
+                self.journal = Some(Journal::open(self.place.as_deref(), reading.uuid)?);
+                Ok(())
             }
         }
     }
@@ -224,16 +225,26 @@ impl Drain {
                 let sent = effects.into_iter().map(|(series, sent)| (series, batch.shard as usize, sent)).collect();
                 journal.take_as_sent(sent)?;
             }
-            journal.rename()?;
+            journal.rename(false)?;
+            journal.hear(greeting.now, None)?;
+        }
+        if last == 0 {
+            journal.hear(greeting.now, Some(greeting.last_removal))?;
         }
         if !greeting.known {
+            journal.set_number("gauges", 1)?;
+        }
+        if journal.number("gauges")? != 0 {
             journal.forget_gauges();
         }
         Ok(())
     }
 
-    /// The journal was lost, and the spool had been drained: what was sent of it is not known any more.
-    fn take_all_as_sent(&mut self, totals: &Totals) -> Result<(), Trouble> {
+    /// What was sent of a spool that had been drained is not known any more: all of it is taken to have been.
+    fn settle(&mut self, totals: &Totals, removals: &[(Vec<u8>, u64)], was_drained: bool) -> Result<(), Trouble> {
+        if !was_drained {
+            return self.journal()?.settle(Vec::new(), &[]);
+        }
         let mut sent = Vec::new();
         for total in &totals.reading.series {
             let Some((family, labels)) = totals.series(total.series) else { continue };
@@ -241,20 +252,19 @@ impl Drain {
             let value = SentValue::everything(&total.total);
             sent.push((total.series, shard, Sent { generation: total.generation, value, notes: Vec::new() }));
         }
-        let journal = self.journal()?;
-        journal.lost()?;
-        journal.take_as_sent(sent)
+        self.journal()?.settle(sent, removals)
     }
 
     /// Makes the removals that others have made. Says whether there were any.
     fn remove_here(&mut self, spool: &FileStore, greeting: Greeting) -> Result<bool, Trouble> {
+        if self.journal()?.number("removals")? == greeting.last_removal {
+            // None, or those before the first greeting, which are about series of others.
+            return Ok(false);
+        }
         for removal in &greeting.removals {
             spool.remove_for_others(&removal.family, &removal.wanted);
         }
-        let journal = self.journal()?;
-        if journal.number("removals")? != greeting.last_removal {
-            journal.set_number("removals", greeting.last_removal)?;
-        }
+        self.journal()?.set_number("removals", greeting.last_removal)?;
         Ok(!greeting.removals.is_empty())
     }
 
@@ -278,6 +288,10 @@ impl Drain {
         let mut changes = totals.reading.series.iter().peekable();
         let mut images = &totals.reading.images[..];
         loop {
+            if Instant::now() >= round.limit {
+                let message = "there is more to send than the time allows; the rest follows".to_owned();
+                return Err(Trouble { reason: Reason::Timeout, message });
+            }
             let mut filling = Filling::default();
             while let Some(total) = changes.peek() {
                 images = &images[images.partition_point(|image| image.series < total.series)..];
@@ -360,12 +374,10 @@ impl Drain {
             return Ok(());
         }
         let answers = self.ledger.apply(&batches, round.limit);
-        let (mut taken, mut gaps, mut trouble) = (Vec::new(), Vec::new(), None);
+        let (mut taken, mut gaps, mut trouble, mut is_put_back) = (Vec::new(), Vec::new(), None, false);
         for (batch, answer) in batches.into_iter().zip(answers) {
             match answer {
-                Ok(Answer::Old(last)) if fresh && last > batch.sequence => {
-                    trouble = Some(self.become_another(&batch)?);
-                }
+                Ok(Answer::Old(last)) if fresh && last > batch.sequence => is_put_back = true,
                 Ok(Answer::Applied | Answer::Old(_)) => taken.push(batch.shard as usize),
                 Ok(Answer::Gap(last)) => gaps.push((batch, last.unwrap_or(0))),
                 Ok(Answer::OtherEpoch) => {
@@ -375,6 +387,12 @@ impl Drain {
             }
         }
         self.journal()?.commit(&taken)?;
+        if is_put_back {
+            // Somebody has sent batches under this name that the journal does not know of: the host, or its files, were
+            // put back to an earlier state.
+            self.journal()?.rename(true)?;
+            return Err(Trouble { reason: Reason::NotReady, message: RESET.to_owned() });
+        }
         for (batch, last) in gaps {
             self.fill_gap(batch, last, round.limit)?;
         }
@@ -430,17 +448,6 @@ impl Drain {
         if journal.shards[shard].outstanding.is_none() { Ok(()) } else { journal.commit(&[shard]) }
     }
 
-    /// Somebody has sent batches under this name that the journal does not know of: the host, or its files, were put
-    /// back to an earlier state. What was counted since may have been sent, and is taken to have been.
-    fn become_another(&mut self, batch: &Batch) -> Result<Trouble, Trouble> {
-        let journal = self.journal()?;
-        let effects = journal.shards[batch.shard as usize].outstanding.take().map(|on_its_way| on_its_way.effects);
-        let effects = effects.unwrap_or_default().into_iter();
-        journal.take_as_sent(effects.map(|(series, sent)| (series, batch.shard as usize, sent)).collect())?;
-        journal.rename()?;
-        Ok(Trouble { reason: Reason::NotReady, message: RESET.to_owned() })
-    }
-
     /// How many series have something to say.
     fn waiting(&self, spool: &FileStore) -> u64 {
         let totals = spool.removals_and_totals().1;
@@ -452,6 +459,11 @@ impl Drain {
         };
         totals.reading.series.iter().filter(waits).count() as u64
     }
+}
+
+fn unreadable() -> Trouble {
+    let message = "the spool cannot be read now, or was replaced".to_owned();
+    Trouble { reason: Reason::Journal, message }
 }
 
 /// The message of the trouble that ends with the next round.
@@ -504,8 +516,13 @@ impl Filling {
 }
 
 impl Sent {
+    /// Whether no count is left that was more than a batch may say.
     fn is_all_of(&self, total: &SeriesTotal) -> bool {
-        self.value.change(&total.total).is_none()
+        match (&self.value, &total.total) {
+            (SentValue::Number { whole, .. }, Total::Number { whole: now, .. }) => whole == now,
+            (SentValue::Tally { counts, .. }, Total::Tally { counts: now, .. }) => counts == now,
+            _ => true,
+        }
     }
 }
 

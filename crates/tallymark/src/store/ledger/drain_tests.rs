@@ -178,6 +178,15 @@ impl Host {
         Host { spool, hits, seconds, drain: None, faults: Arc::default(), directory }
     }
 
+    fn lose_the_journal(&mut self) {
+        self.drain = None;
+        for file in std::fs::read_dir(self.directory.path()).unwrap().flatten() {
+            if file.file_name().to_string_lossy().contains("journal") {
+                std::fs::remove_file(file.path()).unwrap();
+            }
+        }
+    }
+
     fn hits(&self, path: &str) -> Counter {
         self.hits.with(&[path]).unwrap()
     }
@@ -331,12 +340,9 @@ fn a_lost_journal_counts_too_little_rather_than_too_much() {
     let mut host = Host::new();
     host.hits("a").inc_by(5.0).unwrap();
     assert!(host.drain(&paper, &[]));
-    host.drain = None;
-    for file in std::fs::read_dir(host.directory.path()).unwrap().flatten() {
-        if file.file_name().to_string_lossy().contains("journal") {
-            std::fs::remove_file(file.path()).unwrap();
-        }
-    }
+    host.lose_the_journal();
+    // The first round fails, after the journal was made anew.
+    assert!(!host.drain(&paper, &[Some(Fault::Request)]));
     host.hits("a").inc();
     assert!(host.drain(&paper, &[]));
     host.hits("a").inc_by(2.0).unwrap();
@@ -359,4 +365,78 @@ fn a_gauge_of_live_processes_goes_when_its_process_has_gone() {
     drop((depth, registry));
     assert!(host.drain(&paper, &[]));
     assert_eq!(shown(&paper.lock().unwrap()), 0);
+}
+
+#[test]
+fn a_lost_journal_repeats_no_removal() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut hosts = [Host::new(), Host::new()];
+    hosts[0].hits.clear();
+    assert!(hosts[0].drain(&paper, &[]));
+    hosts[1].hits("a").inc_by(3.0).unwrap();
+    assert!(hosts[1].drain(&paper, &[]));
+    hosts[0].lose_the_journal();
+    assert!(hosts[0].drain(&paper, &[]));
+    assert_eq!(paper.lock().unwrap().number("hits", "a"), (3, 0.0));
+}
+
+#[test]
+fn a_new_host_is_not_told_of_old_removals() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut old = Host::new();
+    old.hits.clear();
+    assert!(old.drain(&paper, &[]));
+    let mut new = Host::new();
+    new.hits("a").inc_by(5.0).unwrap();
+    // Also if its first greeting has no answer.
+    assert!(!new.drain(&paper, &[Some(Fault::Reply)]));
+    assert!(new.drain(&paper, &[]));
+    assert_eq!(paper.lock().unwrap().number("hits", "a"), (5, 0.0));
+    old.hits.remove(&["a"]).unwrap();
+    assert!(old.drain(&paper, &[]) && new.drain(&paper, &[]));
+    new.hits("a").inc();
+    assert!(new.drain(&paper, &[]));
+    assert_eq!(paper.lock().unwrap().number("hits", "a"), (1, 0.0), "of later ones it is told");
+}
+
+#[test]
+fn a_host_that_was_put_back_counts_no_batch_twice() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut host = Host::new();
+    let journal = host.directory.path().join("spool.tally.journal");
+    // Of both shards.
+    let count = |host: &Host| ["a", "bb"].into_iter().for_each(|path| host.hits(path).inc());
+    count(&host);
+    assert!(host.drain(&paper, &[]));
+    host.drain = None;
+    let before = std::fs::read(&journal).unwrap();
+    for _ in 0..3 {
+        count(&host);
+        assert!(host.drain(&paper, &[]));
+    }
+    host.drain = None;
+    std::fs::write(&journal, before).unwrap();
+    count(&host);
+    assert!(host.drain(&paper, &[]));
+    count(&host);
+    assert!(host.drain(&paper, &[]));
+    let paper = paper.lock().unwrap();
+    for path in ["a", "bb"] {
+        let (whole, _) = paper.number("hits", path);
+        assert!((5..=6).contains(&whole), "{whole} of six: at most what cannot be known is missing");
+    }
+}
+
+#[test]
+fn a_sum_beyond_what_floats_can_say_ends() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut host = Host::new();
+    let seconds = host.seconds.with(&["a"]).unwrap();
+    seconds.observe(-1e308);
+    assert!(host.drain(&paper, &[]));
+    seconds.observe(1e308);
+    seconds.observe(1e308);
+    assert!(host.drain(&paper, &[]));
+    assert!(host.drain(&paper, &[]));
+    assert_eq!(paper.lock().unwrap().number("seconds", "a").0, 3);
 }

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(crate) struct Journal {
     /// The changes and the resets that the copy in memory knows of.
     version: i64,
     resets: i64,
+    /// Which file it is: device and number.
+    identity: Option<(u64, u64)>,
     /// Whose journal it is.
     pub(crate) spool: u128,
     pub(crate) writer: u128,
@@ -88,8 +90,8 @@ type Answer<T> = Result<T, Trouble>;
 
 impl Journal {
     /// Opens the journal at `place`, or one in memory, of the spool with this identity. The right to drain must be held.
-    /// Says, too, whether it knew the spool.
-    pub(crate) fn open(place: Option<&Path>, spool: u128) -> Answer<(Journal, bool)> {
+    /// One that did not know the spool is not settled: see [`settle`](Self::settle).
+    pub(crate) fn open(place: Option<&Path>, spool: u128) -> Answer<Journal> {
         let shown = place.unwrap_or(Path::new(":memory:")).to_owned();
         // SQLite has locks of its own.
         let still = fork::still();
@@ -100,6 +102,7 @@ impl Journal {
             database: opened?,
             version: 0,
             resets: -1,
+            identity: None,
             spool,
             writer: 0,
             shards: Vec::new(),
@@ -112,7 +115,8 @@ impl Journal {
             journal.start_over(spool)?;
         }
         journal.refresh()?;
-        Ok((journal, is_known))
+        journal.identity = journal.found();
+        Ok(journal)
     }
 
     fn start_over(&mut self, spool: u128) -> Answer<()> {
@@ -121,7 +125,49 @@ impl Journal {
                 transaction.execute(&format!("DELETE FROM {table}"), [])?;
             }
             put(transaction, "spool", spool.to_le_bytes())?;
+            put(transaction, "unsettled", 1)?;
             put(transaction, "writer", uuid::Uuid::new_v4().as_u128().to_le_bytes())
+        })
+    }
+
+    fn found(&self) -> Option<(u64, u64)> {
+        std::fs::metadata(&self.place).ok().map(|found| (found.dev(), found.ino()))
+    }
+
+    /// Whether the file is still at its place.
+    pub(crate) fn is_there(&self) -> bool {
+        self.identity == self.found()
+    }
+
+    /// Whether it is known what was sent: not if the journal was lost, or the host was put back to an earlier state.
+    pub(crate) fn is_settled(&self) -> Answer<bool> {
+        Ok(self.number("unsettled")? == 0)
+    }
+
+    /// Takes these values as sent, and these removals as told, where that cannot be known: then too little is counted
+    /// rather than too much.
+    pub(crate) fn settle(&mut self, values: Vec<(u32, usize, Sent)>, removals: &[(Vec<u8>, u64)]) -> Answer<()> {
+        self.write(|transaction, version| {
+            for (series, shard, sent) in &values {
+                // CAST: shards are numbered in 32 bits.
+                put_sent(transaction, *series, *shard as u32, version, sent)?;
+            }
+            for (mark, generation) in removals {
+                put_mark(transaction, mark, *generation)?;
+            }
+            add(transaction, "lost", i64::from(!values.is_empty()))?;
+            put(transaction, "unsettled", 0)
+        })?;
+        self.sent.extend(values.into_iter().map(|(series, _, sent)| (series, sent)));
+        self.marks.extend(removals.iter().cloned());
+        Ok(())
+    }
+
+    /// Notes the store's clock; at the first greeting also its last removal, which is none of this host's series.
+    pub(crate) fn hear(&mut self, now: u64, last_removal: Option<u64>) -> Answer<()> {
+        self.write(|transaction, _| {
+            put(transaction, "heard", now as i64)?;
+            last_removal.map_or(Ok(()), |last| put(transaction, "removals", last as i64))
         })
     }
 
@@ -214,13 +260,15 @@ impl Journal {
         self.refresh()
     }
 
-    /// Becomes a new writer: what was on its way under the old name is dropped, and counted as lost.
-    pub(crate) fn rename(&mut self) -> Answer<()> {
+    /// Becomes a new writer: what was on its way under the old name is dropped, and counted as lost. `unsettled`: it is
+    /// not known either what else was sent.
+    pub(crate) fn rename(&mut self, unsettled: bool) -> Answer<()> {
         self.write(|transaction, version| {
             let lost = transaction.query_row("SELECT count(batch) FROM shards", [], |row| row.get::<_, i64>(0))?;
             add(transaction, "lost", lost)?;
             transaction.execute("UPDATE shards SET sequence = 0, batch = NULL, effects = NULL", [])?;
             transaction.execute("DELETE FROM recent", [])?;
+            put(transaction, "unsettled", i64::from(unsettled))?;
             put(transaction, "writer", uuid::Uuid::new_v4().as_u128().to_le_bytes())?;
             put(transaction, "resets", version)
         })?;
@@ -240,9 +288,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Forgets which gauges were sent.
+    /// Forgets, in memory, which gauges were sent: until a round has succeeded, each does so.
     pub(crate) fn forget_gauges(&mut self) {
-        // In memory only: if this process dies before they are sent, the next one is told the same by the store.
         self.sent.retain(|_, sent| !matches!(sent.value, SentValue::Gauge(_)));
     }
 
@@ -309,10 +356,7 @@ impl Journal {
 
     /// Notes that the ledger was told of a removal.
     pub(crate) fn mark(&mut self, mark: &[u8], generation: u64) -> Answer<()> {
-        self.write(|transaction, _| {
-            let put = "INSERT OR REPLACE INTO marks VALUES (?1, ?2)";
-            transaction.execute(put, params![mark, generation as i64]).map(drop)
-        })?;
+        self.write(|transaction, _| put_mark(transaction, mark, generation))?;
         self.marks.insert(mark.to_vec(), generation);
         Ok(())
     }
@@ -332,6 +376,7 @@ impl Journal {
         self.write(|transaction, _| {
             put(transaction, "last", now)?;
             put(transaction, "heard", heard as i64)?;
+            put(transaction, "gauges", 0)?;
             put(transaction, "seconds", seconds)?;
             put(transaction, "waiting", 0)
         })
@@ -375,15 +420,22 @@ impl Journal {
     /// Makes a change, under a new version number.
     fn write(&mut self, change: impl FnOnce(&Transaction<'_>, i64) -> rusqlite::Result<()>) -> Answer<()> {
         let _still = fork::still();
-        let version = self.version + 1;
+        let known = self.version;
         let write = || {
             let transaction = self.database.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let read = "SELECT coalesce((SELECT value FROM state WHERE name = 'version'), 0)";
+            let there: i64 = transaction.prepare_cached(read)?.query_row([], |row| row.get(0))?;
+            let version = there.max(known) + 1;
             change(&transaction, version)?;
             put(&transaction, "version", version)?;
-            transaction.commit()
+            transaction.commit()?;
+            Ok((there, version))
         };
-        write().map_err(|error| trouble(&self.place, &error))?;
-        self.version = version;
+        let (there, version) = write().map_err(|error| trouble(&self.place, &error))?;
+        if there == known {
+            // Else there is something to be read first.
+            self.version = version;
+        }
         Ok(())
     }
 }
@@ -392,7 +444,8 @@ fn open(place: Option<&Path>) -> rusqlite::Result<Connection> {
     let database = match place {
         Some(place) => {
             // Made here for its mode, which SQLite gives the files beside it, too. If it cannot be, SQLite says why.
-            let _ = OpenOptions::new().append(true).create(true).mode(0o600).open(place);
+            // Not opened if it is there: closing it again would give up locks that SQLite holds on it elsewhere.
+            let _ = OpenOptions::new().append(true).create_new(true).mode(0o600).open(place);
             Connection::open(place)?
         }
         None => Connection::open_in_memory()?,
@@ -427,6 +480,11 @@ fn add(transaction: &Transaction<'_>, name: &str, more: i64) -> rusqlite::Result
 fn put_sent(transaction: &Transaction<'_>, series: u32, shard: u32, version: i64, sent: &Sent) -> rusqlite::Result<()> {
     let mut statement = transaction.prepare_cached("INSERT OR REPLACE INTO sent VALUES (?1, ?2, ?3, ?4)")?;
     statement.execute(params![series, shard, version, sent.encode()]).map(drop)
+}
+
+fn put_mark(transaction: &Transaction<'_>, mark: &[u8], generation: u64) -> rusqlite::Result<()> {
+    let mut statement = transaction.prepare_cached("INSERT OR REPLACE INTO marks VALUES (?1, ?2)")?;
+    statement.execute(params![mark, generation as i64]).map(drop)
 }
 
 /// Drops the oldest batches where there are too many, or too much of them.

@@ -11,7 +11,7 @@ use super::{Ledger, spool};
 use crate::Error;
 use crate::limits::Limits;
 use crate::store::Store;
-use crate::store::url::{Address, Settings, SharedOptions};
+use crate::store::url::{Address, Settings, SharedOptions, unknown};
 
 /// `sqlite:/path/metrics.db`.
 pub(crate) fn sqlite(
@@ -70,7 +70,7 @@ fn open(
     if let Some((name, value)) = options.first() {
         let own = if beside.is_some() { "" } else { "prefix, shards, ca, " };
         let all = format!("{own}instance, spool, interval, timeout, lease, sync, max_series and ttl");
-        return Err(refuse(format!("{name}={value}: an unknown option (there are {all})")));
+        return Err(refuse(unknown(name, value, &all)));
     }
     let (spool, spool_path) = spool::open(shared.spool.as_deref(), beside, &url, create)?;
     let host = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

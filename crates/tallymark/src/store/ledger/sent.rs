@@ -66,13 +66,12 @@ impl SentValue {
                 if (now, rest_now) == (whole, rest) {
                     return None;
                 }
-                if now < whole {
+                if now < whole || rest_now.value() < rest.value() {
                     return lost(total);
                 }
                 let more = (now - whole).min(MOST_WHOLE);
                 let more_rest = rest_now.minus(rest);
-                let mut rest = rest.clone();
-                rest.add(more_rest);
+                let rest = after(rest, more_rest, rest_now);
                 (more != 0 || more_rest != 0.0).then(|| {
                     (Delta::Number { whole: more, rest: more_rest }, SentValue::Number { whole: whole + more, rest })
                 })
@@ -94,8 +93,7 @@ impl SentValue {
                     }
                 }
                 let more = sum_now.minus(sum);
-                let mut sum = sum.clone();
-                sum.add(more);
+                let sum = after(sum, more, sum_now);
                 (!changed.is_empty() || more != 0.0)
                     .then_some((Delta::Tally { counts: changed, sum: more }, SentValue::Tally { counts: sent, sum }))
             }
@@ -106,6 +104,16 @@ impl SentValue {
             _ => lost(total),
         }
     }
+}
+
+/// What was sent after `more`: where that is more than a float can say, the rest can never be told.
+fn after(sent: &ExactSum, more: f64, now: &ExactSum) -> ExactSum {
+    if !more.is_finite() {
+        return now.clone();
+    }
+    let mut sent = sent.clone();
+    sent.add(more);
+    sent
 }
 
 /// Whether nothing has changed; a value that is not a number is the same as itself.

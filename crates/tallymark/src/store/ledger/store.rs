@@ -27,6 +27,8 @@ use crate::{Error, FileStore, clock, record};
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest round of the thread: a store that was lost gets a million series again in less.
 const LONGEST_ROUND: Duration = Duration::from_secs(60);
+/// The longest that anybody waits for a flush.
+const LONGEST_FLUSH: Duration = Duration::from_secs(86_400);
 /// How long a scrape waits for everything that a store holds, at the most: Prometheus gives up after ten seconds.
 const READING: Duration = Duration::from_secs(9);
 
@@ -109,7 +111,7 @@ impl LedgerStore {
     /// [`Error::Store`] if that takes longer than `limit`, or the store says no. Nothing is lost then: it stays in the
     /// spool.
     pub fn flush(&self, limit: Duration) -> Result<(), Error> {
-        let flushed = self.flush_until(Instant::now() + limit, false);
+        let flushed = self.flush_until(Instant::now() + limit.min(LONGEST_FLUSH), false);
         self.note(&flushed);
         flushed.map_err(Error::from)
     }
@@ -123,7 +125,8 @@ impl LedgerStore {
         }
         let (drained, failed) = self.spool.drained();
         let in_memory = self.settings.spool_path.is_none();
-        let is_away = failed > drained && clock::stamp().saturating_sub(failed) < 10_000_000_000;
+        let now = clock::stamp();
+        let is_away = failed > drained && failed <= now && now - failed < 10_000_000_000;
         // Many short jobs need not all wait for a store that is away: the file keeps what they counted.
         if !is_away || in_memory {
             let limit = Instant::now() + self.settings.timeout;
@@ -209,8 +212,9 @@ impl LedgerStore {
 
     /// Drains, as far as that can be done at once, and reads everything in the store.
     fn read(&self) -> Result<Stored, Trouble> {
+        let end = Instant::now() + READING;
         let limit = Instant::now() + self.settings.timeout;
-        let drained = self.flush_until(limit, false);
+        let drained = self.flush_until(limit.min(end), false);
         if let Err(trouble) = &drained {
             self.note(&drained);
             if trouble.reason == Reason::Unreachable {
@@ -218,9 +222,7 @@ impl LedgerStore {
             }
         }
         let active = self.active();
-        let read = wait_for(&active.drain, Instant::now() + READING)
-            .ok_or_else(|| self.timeout())
-            .and_then(|mut drain| drain.read(Instant::now() + READING));
+        let read = wait_for(&active.drain, end).ok_or_else(|| self.timeout()).and_then(|mut drain| drain.read(end));
         if drained.is_ok() {
             self.note(&read.as_ref().map(|_| ()).map_err(Trouble::clone));
         }
@@ -230,7 +232,7 @@ impl LedgerStore {
     /// How draining has gone on this host.
     fn record(&self) -> Record {
         let active = self.active();
-        wait_for(&active.drain, Instant::now() + self.settings.timeout)
+        wait_for(&active.drain, Instant::now() + Duration::from_millis(100))
             .map_or_else(Record::default, |drain| drain.record())
     }
 
@@ -245,7 +247,9 @@ impl LedgerStore {
         let mut drain = wait_for(&active.drain, limit).ok_or_else(|| self.timeout())?;
         loop {
             // Somebody else has done it since.
-            if self.spool.drained().0 >= target && !end {
+            // A time that has not come yet is of an earlier boot.
+            let drained = self.spool.drained().0;
+            if (target..=clock::stamp()).contains(&drained) && !end {
                 return Ok(());
             }
             if let Some(right) = self.spool.try_drain() {
@@ -343,7 +347,7 @@ impl LedgerStore {
         lock(&active.state).is_drainer = true;
         self.note(&result);
         // A large store is not read all the time.
-        began.elapsed() * 10
+        (began.elapsed() * 10).min(LONGEST_PAUSE)
     }
 }
 
