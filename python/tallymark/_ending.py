@@ -22,14 +22,14 @@ def on_sigterm() -> None:
 
     Called when a store of many hosts is chosen. Does nothing outside the main thread, which alone
     may say what signals do, and where the program has a handler of its own: its exit is a clean
-    one, or its own business. Forked children are ended by SIGTERM at once, as ever: pools count on
-    that, and the parent sends what they had counted.
+    one, or its own business. A program that forks gives it up before its first child: pools count
+    on SIGTERM ending their workers at once, also while they start, when Python loses signals.
     """
     if threading.current_thread() is not threading.main_thread():
         return
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _end)
-        os.register_at_fork(after_in_child=_as_ever)
+        os.register_at_fork(before=_as_ever, after_in_child=_as_ever)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
@@ -39,7 +39,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 def _as_ever() -> None:
-    # A thread that forks has no say here; its child keeps the handler.
+    # A thread that forks has no say before; its child has, being a main thread there.
     is_main = threading.current_thread() is threading.main_thread()
     if is_main and signal.getsignal(signal.SIGTERM) is _end:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
