@@ -3,7 +3,7 @@
 //! Strings are their length (4 bytes, little endian) and UTF-8. Decoding trusts nothing: any bytes give a value or
 //! `None`. The layouts are written down in `docs/file-format.md`.
 
-use tallymark_model::{Exemplar, Family, GaugeMode, Kind, Timestamp};
+use tallymark_model::{Exemplar, Family, FamilyBuilder, GaugeMode, Kind, Timestamp};
 
 /// What makes two definitions the same family in a store: all but help and unit.
 pub(crate) fn encode_family_key(family: &Family) -> Vec<u8> {
@@ -45,10 +45,15 @@ pub(crate) fn decode_family(key: &[u8], details: &[u8]) -> Option<Family> {
     let states = key.texts()?;
     let mut details = Reader(details);
     let (help, unit) = (details.text()?, details.text()?);
-    // A counter's family name may itself end in `_total` ("requests", unit "total"): the builder strips one.
-    let name = if kind == Kind::Counter { format!("{name}_total") } else { name };
-    let builder = Family::builder(kind, name, help).unit(unit).label_names(label_names).states(states).mode(mode);
+    let builder = builder(kind, name, help).unit(unit).label_names(label_names).states(states).mode(mode);
     if kind == Kind::Histogram { builder.bounds(bounds).build().ok() } else { builder.build().ok() }
+}
+
+/// The beginning of a definition whose family has this name, as stores keep it.
+pub(crate) fn builder(kind: Kind, name: String, help: String) -> FamilyBuilder {
+    // A counter's family name may itself end in `_total` ("requests", unit "total"): the builder strips one.
+    let name = if kind == Kind::Counter { name + "_total" } else { name };
+    Family::builder(kind, name, help)
 }
 
 /// Label values, in the order of the family's label names.

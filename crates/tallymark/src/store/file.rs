@@ -121,10 +121,7 @@ impl FileStore {
     /// Removes the series of the family that have each of these values at its place, also those that this process never
     /// met. The fork gate must be held.
     pub(crate) fn remove_where(&self, definition: &Family, wanted: &[(usize, &str)]) {
-        self.file.remove(&record::encode_family_key(definition), &|key| {
-            let values = record::decode_values(key).unwrap_or_default();
-            wanted.iter().all(|(place, value)| values.get(*place).is_some_and(|known| known == value))
-        });
+        self.remove(definition, wanted);
         #[cfg(feature = "sqlite")]
         if self.is_spool {
             self.file.mark(REMOVALS, &super::ledger::encode_removal(definition, wanted));
@@ -147,6 +144,13 @@ impl FileStore {
         }
         let own = [merge::file_metrics(&self.file.status()), merge::merged_metrics(&merged)].concat();
         StoreReading { families: merged.families, own }
+    }
+
+    fn remove(&self, definition: &Family, wanted: &[(usize, impl AsRef<str>)]) {
+        self.file.remove(&record::encode_family_key(definition), &|key| {
+            let values = record::decode_values(key).unwrap_or_default();
+            wanted.iter().all(|(place, value)| values.get(*place).is_some_and(|known| known == value.as_ref()))
+        });
     }
 
     fn known(&self) -> Arc<Mutex<Known>> {
@@ -190,10 +194,7 @@ impl FileStore {
     /// Makes a removal that another host has made, without noting it again.
     pub(crate) fn remove_for_others(&self, family: &Family, wanted: &[(usize, String)]) {
         let _gate = fork::gate();
-        self.file.remove(&record::encode_family_key(family), &|key| {
-            let values = record::decode_values(key).unwrap_or_default();
-            wanted.iter().all(|(place, value)| values.get(*place) == Some(value))
-        });
+        self.remove(family, wanted);
     }
 
     /// The removals that were made here, with how often, and what is left: of one moment, so that no total is of before

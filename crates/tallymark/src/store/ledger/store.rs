@@ -246,8 +246,7 @@ impl LedgerStore {
         let active = self.active();
         let mut drain = wait_for(&active.drain, limit).ok_or_else(|| self.timeout())?;
         loop {
-            // Somebody else has done it since.
-            // A time that has not come yet is of an earlier boot.
+            // Somebody else has done it since; a time that has not come yet is of an earlier boot.
             let drained = self.spool.drained().0;
             if (target..=clock::stamp()).contains(&drained) && !end {
                 return Ok(());

@@ -206,10 +206,10 @@ fn family_of(value: &Value) -> Option<Family> {
     let text = |name: &str| value.get(name)?.as_str();
     let texts = |name: &str| strings(value.get(name)?);
     let kind = Kind::parse(text("type")?)?;
-    // A counter's name may itself end in `_total`: the builder takes one off.
-    let name = if kind == Kind::Counter { format!("{}_total", text("name")?) } else { text("name")?.to_owned() };
     let mode: GaugeMode = text("mode")?.parse().ok()?;
-    let builder = Family::builder(kind, name, text("help")?).unit(text("unit")?).label_names(texts("labels")?);
+    let builder = record::builder(kind, text("name")?.to_owned(), text("help")?.to_owned())
+        .unit(text("unit")?)
+        .label_names(texts("labels")?);
     let builder = builder.states(texts("states")?).mode(mode);
     let bounds: Vec<f64> = texts("bounds")?.iter().map(|bound| bound.parse().ok()).collect::<Option<_>>()?;
     if bounds.is_empty() { builder.build().ok() } else { builder.bounds(bounds).build().ok() }

@@ -7,6 +7,7 @@ use tallymark_model::{Family, Kind};
 use uuid::Uuid;
 
 use super::json;
+use crate::record;
 use crate::store::ledger::GaugeValue;
 
 /// SQLite's integers have a sign.
@@ -78,9 +79,7 @@ pub(super) fn family(row: &Row<'_>) -> Option<Family> {
     let text = |column| row.get::<_, String>(column).ok();
     let list = |column| json::read::<Vec<String>>(&text(column)?);
     let (kind, mode) = (Kind::parse(&text("type")?)?, text("mode")?.parse().ok()?);
-    // The builder strips a counter's `_total`, which a family's name may itself end in: "requests", unit "total".
-    let name = if kind == Kind::Counter { text("name")? + "_total" } else { text("name")? };
-    let builder = Family::builder(kind, name, text("help")?)
+    let builder = record::builder(kind, text("name")?, text("help")?)
         .unit(text("unit")?)
         .label_names(list("label_names")?)
         .states(list("states")?)
