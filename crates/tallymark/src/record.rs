@@ -17,11 +17,13 @@ pub(crate) fn encode_family_key(family: &Family) -> Vec<u8> {
 }
 
 /// A number for a definition: FNV-1a, 64 bits, of what makes it the same family.
+#[cfg(feature = "sqlite")]
 pub(crate) fn family_id(family: &Family) -> u64 {
     fnv(&encode_family_key(family))
 }
 
 /// FNV-1a, 64 bits.
+#[cfg(feature = "sqlite")]
 pub(crate) fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
@@ -119,6 +121,7 @@ pub(crate) fn put_length(bytes: &mut Vec<u8>, length: usize) {
     bytes.extend_from_slice(&(length as u32).to_le_bytes());
 }
 
+#[cfg(feature = "sqlite")]
 pub(crate) fn put_number(bytes: &mut Vec<u8>, number: u64) {
     bytes.extend_from_slice(&number.to_le_bytes());
 }
@@ -159,11 +162,13 @@ impl<'a> Reader<'a> {
         self.take(8)?.try_into().ok().map(f64::from_le_bytes)
     }
 
+    #[cfg(feature = "sqlite")]
     pub(crate) fn number(&mut self) -> Option<u64> {
         self.take(8)?.try_into().ok().map(u64::from_le_bytes)
     }
 
     /// Bytes behind their length.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = self.length()?;
         self.take(length)

@@ -69,6 +69,7 @@ fn stores() -> Vec<Place> {
 /// Every store that processes share.
 fn shared() -> Vec<Place> {
     let file = Place::new("file", |directory| format!("file:{}?", directory.join("metrics.tally").display()));
+    #[cfg_attr(not(feature = "sqlite"), expect(unused_mut, reason = "there is nothing to add"))]
     let mut places = vec![file];
     #[cfg(feature = "sqlite")]
     places.push(Place::new("sqlite", |directory| format!("sqlite:{}?", directory.join("metrics.db").display())));

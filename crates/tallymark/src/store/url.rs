@@ -2,7 +2,10 @@
 //!
 //! `KIND:ADDRESS?OPTION=VALUE&…`. Nothing is opened here, and no password leaves this file but to the store it is for.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(feature = "sqlite")]
+use std::path::PathBuf;
+#[cfg(feature = "sqlite")]
 use std::time::Duration;
 
 #[cfg(feature = "sqlite")]
@@ -94,12 +97,14 @@ impl SharedOptions {
 }
 
 /// A positive number of seconds, up to a hundred years.
+#[cfg(feature = "sqlite")]
 pub(crate) fn seconds(name: &str, value: &str) -> Result<Duration, String> {
     let number: Option<f64> = value.parse().ok().filter(|number| (1e-3..=3e9).contains(number));
     let refuse = || format!("{name}={value}: not a number of seconds such as 0.5 or 3600");
     number.map(Duration::from_secs_f64).ok_or_else(refuse)
 }
 
+#[cfg(feature = "sqlite")]
 fn truth(name: &str, value: &str) -> Result<bool, String> {
     match value {
         "true" | "1" | "" => Ok(true),
@@ -149,6 +154,7 @@ mod tests {
         assert!(Address::parse("nothing").is_none());
     }
 
+    #[cfg(feature = "sqlite")]
     #[test]
     fn seconds_are_positive_numbers() {
         assert_eq!(seconds("ttl", "0.5"), Ok(Duration::from_millis(500)));
