@@ -19,8 +19,8 @@ use super::drain::Drain;
 use super::journal::Record;
 use super::{Ledger, Reason, Stored, StoredSeries, Trouble};
 use crate::merge::{self, Conflict, Defined, HeldSeries, Merged, about, counter, gauge};
-use crate::store::StoreReading;
 use crate::store::url::Settings;
+use crate::store::{StoreReading, groups};
 use crate::{Error, FileStore, clock, record};
 
 /// The longest pause between two tries of a store that cannot be reached.
@@ -87,6 +87,10 @@ impl LedgerStore {
     /// The store, as it may be shown.
     pub fn url(&self) -> &str {
         &self.settings.url
+    }
+
+    pub(crate) fn groups(&self) -> &groups::Place {
+        &self.settings.groups
     }
 
     /// Starts the thread that drains, if there is none in this process. Not under the fork gate.
