@@ -153,8 +153,10 @@ impl LedgerStore {
 
     fn merge(&self, mut stored: Stored) -> Merged {
         // As a file has them: in the order of their creation, whatever order the store has.
-        stored.series.sort_by(|one, other| {
-            one.created.total_cmp(&other.created).then_with(|| one.labels.values().cmp(other.labels.values()))
+        stored.series.sort_unstable_by(|one, other| {
+            let names = || one.family.name().cmp(other.family.name());
+            let labels = || one.labels.values().cmp(other.labels.values());
+            one.created.total_cmp(&other.created).then_with(names).then_with(labels)
         });
         let limits = self.settings.limits;
         let mut users: HashMap<u64, u32> = HashMap::new();
