@@ -31,6 +31,7 @@ mod gauge;
 mod limits;
 mod merge;
 pub mod metric;
+mod own_metrics;
 mod record;
 mod registry;
 mod series;

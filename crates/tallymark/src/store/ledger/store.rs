@@ -18,7 +18,8 @@ use tallymark_model::{FamilySnapshot, Kind, Value};
 use super::drain::Drain;
 use super::journal::Record;
 use super::{Ledger, Reason, Stored, StoredSeries, Trouble};
-use crate::merge::{self, Conflict, Defined, HeldSeries, Merged, about, counter, gauge};
+use crate::merge::{self, Conflict, Defined, HeldSeries, Merged};
+use crate::own_metrics::{self, about, counter, gauge};
 use crate::store::url::Settings;
 use crate::store::{StoreReading, groups};
 use crate::{Error, FileStore, clock, record};
@@ -146,8 +147,8 @@ impl LedgerStore {
         let read = self.read();
         let mut own = self.own_metrics(read.as_ref().ok());
         let merged = read.map_or_else(|_| Merged::default(), |stored| self.merge(stored));
-        own.append(&mut merge::merged_metrics(&merged));
-        own.append(&mut merge::file_metrics(&self.spool.status()));
+        own.append(&mut own_metrics::of_merging(&merged));
+        own.append(&mut own_metrics::of_file(&self.spool.status()));
         StoreReading { families: merged.families, own }
     }
 
