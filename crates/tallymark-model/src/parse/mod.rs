@@ -30,12 +30,14 @@
 //! # Ok::<(), parse::ParseError>(())
 //! ```
 
+mod cursor;
 mod group;
 mod label;
 mod native;
 mod openmetrics;
 mod protobuf;
 mod scan;
+mod strict;
 mod text;
 
 use std::{borrow::Cow, iter::FusedIterator, str::SplitInclusive, sync::Arc};
@@ -43,6 +45,7 @@ use std::{borrow::Cow, iter::FusedIterator, str::SplitInclusive, sync::Arc};
 pub use label::{Label, labels};
 pub use openmetrics::{OpenMetricsReader, sample as openmetrics_sample};
 pub use protobuf::protobuf;
+pub use strict::strict_text;
 pub use text::{TextReader, sample as text_sample};
 
 use crate::{Body, FamilySnapshot, Kind, NativeHistogram, Timestamp, number::Number};

@@ -9,7 +9,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use prost::Message;
 
-use super::{ParseError, scan::shown};
+use super::{ParseError, label::repeated, scan::shown};
 use crate::{
     Body, Exemplar, Family, FamilySnapshot, Kind, NativeHistogram, Sample, Span,
     name::{check_label, check_metric},
@@ -214,8 +214,8 @@ fn read_exemplar(exemplar: protobuf::Exemplar) -> Result<Exemplar, String> {
 
 /// Labels that are valid, each once, and none that the type writes itself.
 fn labels(pairs: Vec<LabelPair>, kind: Kind) -> Result<Vec<(String, String)>, String> {
-    let mut known = HashSet::with_capacity(pairs.len());
-    for LabelPair { name, .. } in &pairs {
+    let labels: Vec<_> = pairs.into_iter().map(|LabelPair { name, value }| (name, value)).collect();
+    for (name, _) in &labels {
         if name.is_empty() {
             return Err("a label has no name".to_owned());
         }
@@ -223,9 +223,9 @@ fn labels(pairs: Vec<LabelPair>, kind: Kind) -> Result<Vec<(String, String)>, St
         if Some(&**name) == kind.reserved_label() {
             return Err(format!("the label {name} belongs to the type"));
         }
-        if !known.insert(&**name) {
-            return Err(format!("the label {} stands twice", shown(name)));
-        }
     }
-    Ok(pairs.into_iter().map(|LabelPair { name, value }| (name, value)).collect())
+    match repeated(&labels) {
+        Some(name) => Err(format!("the label {} stands twice", shown(name))),
+        None => Ok(labels),
+    }
 }
