@@ -9,6 +9,8 @@
 //!
 //! No async runtime is asked of the caller: where one is used, it lives and ends inside this crate's own threads.
 
+#[cfg(feature = "gateway")]
+pub mod gateway;
 pub mod serve;
 
 pub use serve::{Exposition, Options, ServeError, Server, Source, SourceError};
