@@ -3,8 +3,8 @@
 //! Numbers are strings, written as Go writes them, since JSON has neither infinities nor NaN. Times are those of RFC 3339.
 
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-    CACHE_CONTROL, HeaderName, HeaderValue,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, HeaderName, HeaderValue,
 };
 use hyper::{Method, StatusCode};
 use serde_json::{Map, Value as Json, json};
@@ -125,7 +125,13 @@ fn type_word(kind: Kind) -> &'static str {
 /// A number as Go prints it: the fewest digits that tell it from others, with an exponent where that is below -4 or above 5.
 fn go_number(number: f64) -> String {
     if !number.is_finite() {
-        let word = if number.is_nan() { "NaN" } else if number > 0.0 { "+Inf" } else { "-Inf" };
+        let word = if number.is_nan() {
+            "NaN"
+        } else if number > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        };
         return word.to_owned();
     }
     let text = format!("{number:e}");

@@ -11,20 +11,22 @@ use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use tallymark_model::{FamilySnapshot, parse};
 
+use super::Options;
 use super::refusal::Refusal;
 
 /// What the framed form of Snappy begins with; its other form, a single block, cannot.
 const FRAMED: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
-/// The families that a body holds; `most` is how many bytes it may have when it is unpacked.
-pub(super) fn read(headers: &HeaderMap, body: &[u8], most: usize) -> Result<Vec<FamilySnapshot>, Refusal> {
+/// The families that a body holds.
+pub(super) fn read(headers: &HeaderMap, body: &[u8], options: &Options) -> Result<Vec<FamilySnapshot>, Refusal> {
+    let (most, samples) = (options.max_decoded_bytes, options.max_series);
     match &*word(headers, &CONTENT_ENCODING) {
-        "" | "identity" => families(headers, body),
-        "gzip" | "x-gzip" => families(headers, &bounded(MultiGzDecoder::new(body), most, "gzip")?),
+        "" | "identity" => families(headers, body, samples),
+        "gzip" | "x-gzip" => families(headers, &bounded(MultiGzDecoder::new(body), most, "gzip")?, samples),
         "snappy" if body.starts_with(FRAMED) => {
-            families(headers, &bounded(snap::read::FrameDecoder::new(body), most, "snappy")?)
+            families(headers, &bounded(snap::read::FrameDecoder::new(body), most, "snappy")?, samples)
         }
-        "snappy" => families(headers, &block(body, most)?),
+        "snappy" => families(headers, &block(body, most)?, samples),
         other => {
             let reason = format!("the Content-Encoding {other:?} is not known here; use gzip, snappy or none");
             Err(Refusal::malformed(reason))
@@ -62,17 +64,18 @@ fn too_large(most: usize) -> Refusal {
     Refusal::too_much(format!("the body has more than {most} bytes when it is unpacked; push it in parts"))
 }
 
-fn families(headers: &HeaderMap, body: &[u8]) -> Result<Vec<FamilySnapshot>, Refusal> {
+/// The families of a body of at most so many samples.
+fn families(headers: &HeaderMap, body: &[u8], most: usize) -> Result<Vec<FamilySnapshot>, Refusal> {
+    let content_type = word(headers, &CONTENT_TYPE);
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    if media_type == "application/vnd.google.protobuf" && parts.any(|part| part == "encoding=delimited") {
+        return parse::protobuf(body, most).map_err(Refusal::malformed);
+    }
     let text = parse::utf8(body).map_err(Refusal::malformed)?;
-    let families = match &*media_type(headers) {
-        "application/openmetrics-text" => parse::openmetrics(text),
-        _ => parse::text(text),
-    };
-    families.map(|family| family.map(FamilySnapshot::from)).collect::<Result<_, _>>().map_err(Refusal::malformed)
-}
-
-/// What `Content-Type` says before its parameters.
-fn media_type(headers: &HeaderMap) -> String {
-    let value = word(headers, &CONTENT_TYPE);
-    value.split(';').next().unwrap_or_default().trim().to_owned()
+    if media_type != "application/openmetrics-text" {
+        return parse::strict_text(text, most).map_err(Refusal::malformed);
+    }
+    let families = parse::openmetrics(text).map(|family| family.map(FamilySnapshot::from));
+    families.collect::<Result<_, _>>().map_err(Refusal::malformed)
 }

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use tallymark::{Changes, Revision};
 use tallymark_model::Kind;
 
-use super::groups::{Changes, Revision};
 use super::document;
 use super::group::Group;
 use super::metric::{Family, Labels, all_labels};
@@ -155,7 +155,8 @@ impl Cache {
             };
             let anywhere = |name: &str| group.families.get(name).map(|family| family.kind).or_else(|| elsewhere(name));
             if let Some(kind) = elsewhere(name).filter(|kind| *kind != family.kind) {
-                let reason = format!("{name} is pushed as {}; in other groups it is {}", family.kind, with_article(kind));
+                let reason =
+                    format!("{name} is pushed as {}; in other groups it is {}", family.kind, with_article(kind));
                 return Err(Refusal::content(reason));
             }
             check_suffixes(name, family.kind, anywhere)?;

@@ -57,7 +57,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Group, String> {
     }
     let mut families = BTreeMap::new();
     for family in message.families {
-        let kind = Kind::parse(&family.kind).ok_or_else(|| format!("{} has the type {:?}", family.name, family.kind))?;
+        let kind =
+            Kind::parse(&family.kind).ok_or_else(|| format!("{} has the type {:?}", family.name, family.kind))?;
         let series = family.series.into_iter().map(series).collect();
         let (help, unit, pushed) = (family.help, family.unit, family.pushed);
         families.insert(family.name, Arc::new(Family { kind, help, unit, pushed, series }));
@@ -177,7 +178,8 @@ fn length(span: &model::Span) -> i64 {
 fn native(message: NativeMessage) -> NativeHistogram {
     let spans = |pairs: Vec<i64>| {
         let (pairs, _) = pairs.as_chunks::<2>();
-        let span = |[offset, length]: &[i64; 2]| model::Span { offset: *offset, length: (*length).try_into().unwrap_or(0) };
+        let span =
+            |[offset, length]: &[i64; 2]| model::Span { offset: *offset, length: (*length).try_into().unwrap_or(0) };
         pairs.iter().map(span).collect()
     };
     NativeHistogram {
@@ -195,7 +197,11 @@ fn native(message: NativeMessage) -> NativeHistogram {
 /// The number, as an integer if it is one.
 fn whole(number: f64) -> Number {
     // CAST: whole and below 2⁵³.
-    if number.trunc() == number && number.abs() < 9e15 { Number::Integer(number as i128) } else { Number::Float(number) }
+    if number.trunc() == number && number.abs() < 9e15 {
+        Number::Integer(number as i128)
+    } else {
+        Number::Float(number)
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]

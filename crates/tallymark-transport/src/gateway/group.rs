@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::Options;
 use super::aggregate;
 use super::ask::Ask;
 use super::metric::{Families, Family};
 use super::path::Key;
 use super::refusal::Refusal;
-use super::Options;
 
 /// The families that every group has: when it was last pushed, and when a push was last refused.
 pub(super) const STAMPS: [(&str, &str); 2] = [

@@ -101,7 +101,7 @@ pub(super) fn families(body: Vec<FamilySnapshot>, key: &Key, now: f64) -> Result
         if samples.is_empty() {
             continue;
         }
-        let name = text_name(described, &samples);
+        let name = described.text_name().into_owned();
         let family = families.entry(name.clone()).or_insert_with(|| Family {
             kind,
             help: described.help().to_owned(),
@@ -125,18 +125,6 @@ pub(super) fn families(body: Vec<FamilySnapshot>, key: &Key, now: f64) -> Result
         }
     }
     Ok(families)
-}
-
-/// What the text format calls a family.
-fn text_name(family: &model::Family, samples: &[Sample]) -> String {
-    let suffix = match family.kind() {
-        Kind::Counter => "_total",
-        Kind::Info => "_info",
-        _ => "",
-    };
-    let with_suffix = format!("{}{suffix}", family.name());
-    let is_bare = samples.iter().any(|sample| sample.name == family.name());
-    if is_bare { family.name().to_owned() } else { with_suffix }
 }
 
 fn duplicate(name: &str, labels: &Labels) -> Refusal {
@@ -300,7 +288,11 @@ pub(super) fn all_labels(key: &Key, own: &Labels) -> Vec<(String, String)> {
 impl Family {
     /// What a snapshot says of the family called `name`.
     pub(super) fn described(&self, name: &str) -> model::Family {
-        model::Family::described(self.kind, stem(self.kind, name), &self.help, &self.unit)
+        let stem = stem(self.kind, name);
+        if self.kind == Kind::Counter && stem == name {
+            return model::Family::named(self.kind, name, &self.help);
+        }
+        model::Family::described(self.kind, stem, &self.help, &self.unit)
     }
 
     /// How many samples its series are.
@@ -372,7 +364,8 @@ impl Series {
                     out.push(Sample { exemplar, ..with(format!("{stem}_bucket"), bucket.count, "le", bucket.bound) });
                 }
                 if !histogram.buckets.is_empty() {
-                    let (count, sum) = if kind == Kind::GaugeHistogram { ("_gcount", "_gsum") } else { ("_count", "_sum") };
+                    let (count, sum) =
+                        if kind == Kind::GaugeHistogram { ("_gcount", "_gsum") } else { ("_count", "_sum") };
                     out.push(sample(format!("{stem}{count}"), histogram.count));
                     out.push(sample(format!("{stem}{sum}"), histogram.sum.value()));
                 }

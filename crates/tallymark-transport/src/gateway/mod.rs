@@ -19,7 +19,6 @@ mod body;
 mod cache;
 mod document;
 mod group;
-pub mod groups;
 mod metric;
 mod options;
 mod path;
@@ -31,12 +30,12 @@ use std::time::Instant;
 
 use hyper::header::{ALLOW, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, StatusCode};
+use tallymark::Groups;
 use tallymark_model::Snapshot;
 
 use ask::Ask;
 use cache::{Cache, StoreKey};
 use group::Group;
-use groups::Groups;
 pub use options::Options;
 use refusal::Refusal;
 
@@ -174,7 +173,7 @@ impl Gateway {
     /// [`Error`], as [`snapshot`](Self::snapshot) would give it.
     pub fn ping(&self) -> Result<(), Error> {
         let mut state = self.state();
-        state.groups.ping(self.limit())?;
+        state.catch_up(self.limit())?;
         readable(&state.cache)
     }
 
@@ -190,12 +189,14 @@ impl Gateway {
     fn push(&self, request: &Request<'_>, method: group::Method) -> Result<StatusCode, Refusal> {
         let key = path::key(request.path, self.options.utf8_names)?;
         let ask = Ask::read(request, &self.options)?;
-        let body = body::read(request.headers, request.body, self.options.max_decoded_bytes)?;
+        let body = body::read(request.headers, request.body, &self.options)?;
         let store_key = StoreKey::from(document::store_key(&key));
         let families = metric::families(body, &key, self.now());
         self.change(|cache, now| {
             if let Some((_, reason)) = cache.unreadable() {
-                return Change::nothing(Err(Refusal::unavailable(format!("a group in the store cannot be read: {reason}"))));
+                return Change::nothing(Err(Refusal::unavailable(format!(
+                    "a group in the store cannot be read: {reason}"
+                ))));
             }
             let old = cache.get(&store_key).filter(|group| !group.has_ended(now));
             let old = old.cloned().unwrap_or_else(|| Arc::new(Group::new(key.clone())));
@@ -224,14 +225,16 @@ impl Gateway {
         let key = path::key(request.path, self.options.utf8_names)?;
         let store_key = document::store_key(&key);
         self.change(|cache, _| {
-            let groups = cache.keys().filter(|known| ***known == *store_key).map(|known| (known.clone(), None)).collect();
+            let groups =
+                cache.keys().filter(|known| ***known == *store_key).map(|known| (known.clone(), None)).collect();
             Change { groups, outcome: Ok(StatusCode::ACCEPTED) }
         })
     }
 
     fn wipe(&self) -> Answer {
-        let change = self.change(|cache, _| {
-            Change { groups: cache.keys().map(|key| (key.clone(), None)).collect(), outcome: Ok(StatusCode::ACCEPTED) }
+        let change = self.change(|cache, _| Change {
+            groups: cache.keys().map(|key| (key.clone(), None)).collect(),
+            outcome: Ok(StatusCode::ACCEPTED),
         });
         change.map_or_else(Answer::from, Answer::empty)
     }

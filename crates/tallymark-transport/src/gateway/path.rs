@@ -80,9 +80,9 @@ fn decoded(path: &str) -> Result<Cow<'_, str>, Refusal> {
         bytes.push(high * 16 + low);
         rest = after;
     }
-    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| {
-        Refusal::malformed(format!("the path {path:?} is not UTF-8; label values must be"))
-    })
+    String::from_utf8(bytes)
+        .map(Cow::Owned)
+        .map_err(|_| Refusal::malformed(format!("the path {path:?} is not UTF-8; label values must be")))
 }
 
 fn not_encoded(path: &str) -> Refusal {
