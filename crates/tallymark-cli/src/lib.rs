@@ -18,8 +18,14 @@
 
 mod command;
 mod error;
+mod json;
+mod output;
+mod rows;
+mod selector;
 mod source;
 mod store;
+mod table;
+mod units;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -229,8 +229,7 @@ fn address(url: &str) -> (String, Option<String>) {
     };
     let authorization = user.map(|user| {
         let (name, password) = user.split_once(':').unwrap_or((user, ""));
-        let said: Vec<u8> =
-            percent_decode_str(name).chain([b':'].into_iter()).chain(percent_decode_str(password)).collect();
+        let said: Vec<u8> = percent_decode_str(name).chain([b':']).chain(percent_decode_str(password)).collect();
         format!("Basic {}", STANDARD.encode(said))
     });
     (format!("{scheme}://{host}{path}"), authorization)
