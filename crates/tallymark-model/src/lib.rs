@@ -23,6 +23,7 @@ pub mod name;
 mod native;
 pub mod number;
 pub mod parse;
+mod protobuf;
 mod sample;
 mod snapshot;
 
