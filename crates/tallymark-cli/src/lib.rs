@@ -19,6 +19,7 @@
 mod command;
 mod error;
 mod json;
+mod lint;
 mod output;
 mod rows;
 mod selector;

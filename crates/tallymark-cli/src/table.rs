@@ -10,7 +10,6 @@ use unicode_width::UnicodeWidthStr;
 use crate::rows::{Row, Value, rows};
 use crate::units::{Unit, plain, printable};
 
-
 /// Every family with its series; `now` is the present moment in seconds since the Unix epoch.
 pub(crate) fn families(snapshot: &Snapshot, now: f64) -> String {
     let shown: Vec<String> = snapshot.families.iter().map(|family| one_family(family, now)).collect();
