@@ -317,7 +317,7 @@ mod tests {
             ("# HELP a_total A.\na_total 1\n", &[]),
             ("# HELP a_count A.\n# TYPE a_count gauge\na_count 1\n", &["reserved-suffix"]),
             (
-                "# HELP x_yucket A.\n# TYPE x_yucket gauge\nx_yucket{le=\"1\"} 1\n",
+                "# HELP a_bucket A.\n# TYPE a_bucket gauge\na_bucket{le=\"1\"} 1\n",
                 &["reserved-suffix", "reserved-label"],
             ),
             ("# HELP a A.\n# TYPE a gauge\na{quantile=\"1\"} 1\n", &["reserved-label"]),
