@@ -37,7 +37,7 @@ mod registry;
 mod series;
 mod store;
 
-pub use tallymark_cells::fork;
+pub use tallymark_cells::{ExactSum, fork};
 pub use tallymark_model as model;
 
 pub use error::Error;
