@@ -18,7 +18,15 @@
 
 mod command;
 mod error;
+mod json;
+mod lint;
+mod output;
+mod rows;
+mod selector;
+mod source;
 mod store;
+mod table;
+mod units;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod check;
 mod drain;
 mod serve;
 mod show;
@@ -9,6 +10,7 @@ use crate::error::Error;
 /// What to do.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    Check(check::Check),
     Drain(drain::Drain),
     Serve(serve::Serve),
     Show(show::Show),
@@ -17,6 +19,7 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(self) -> Result<(), Error> {
         match self {
+            Command::Check(check) => check.run(),
             Command::Drain(drain) => drain.run(),
             Command::Serve(serve) => serve.run(),
             Command::Show(show) => show.run(),
