@@ -1,8 +1,14 @@
 //! The commands, one file each.
 
+mod counting;
 mod drain;
+mod inc;
+mod observe;
+mod run;
 mod serve;
+mod set;
 mod show;
+mod update;
 
 use crate::error::Error;
 
@@ -10,7 +16,11 @@ use crate::error::Error;
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Drain(drain::Drain),
+    Inc(inc::Inc),
+    Observe(observe::Observe),
+    Run(run::Run),
     Serve(serve::Serve),
+    Set(set::Set),
     Show(show::Show),
 }
 
@@ -18,7 +28,11 @@ impl Command {
     pub(crate) fn run(self) -> Result<(), Error> {
         match self {
             Command::Drain(drain) => drain.run(),
+            Command::Inc(inc) => inc.run(),
+            Command::Observe(observe) => observe.run(),
+            Command::Run(run) => run.run(),
             Command::Serve(serve) => serve.run(),
+            Command::Set(set) => set.run(),
             Command::Show(show) => show.run(),
         }
     }

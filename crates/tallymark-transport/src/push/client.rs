@@ -71,6 +71,7 @@ impl Client {
             return Err(refuse("not an http:// or https:// URL, such as http://localhost:9091"));
         }
         if let Some(user) = user {
+            let user = if user.contains(':') { user } else { user + ":" };
             let user: Vec<u8> = percent_decode_str(&user).collect();
             headers.push(("Authorization".to_owned(), format!("Basic {}", STANDARD.encode(user))));
         }
