@@ -79,9 +79,13 @@ impl Counting {
             Place::Store(store) => store.clone(),
             Place::Gateway(_) => Store::Memory,
         };
-        let family = Arc::new(AnyFamily::new(definition, store));
+        let known = self.families.iter().find(|family| **family.definition() == definition);
+        let family = known.cloned().unwrap_or_else(|| {
+            let new = Arc::new(AnyFamily::new(definition, store));
+            self.families.push(Arc::clone(&new));
+            new
+        });
         let series = family.series(values, unix_seconds)?;
-        self.families.push(family);
         self.series.push(Arc::clone(&series));
         Ok(series)
     }

@@ -4,6 +4,7 @@ mod counting;
 mod drain;
 mod inc;
 mod observe;
+mod push;
 mod run;
 mod serve;
 mod set;
@@ -18,6 +19,7 @@ pub(crate) enum Command {
     Drain(drain::Drain),
     Inc(inc::Inc),
     Observe(observe::Observe),
+    Push(push::Push),
     Run(run::Run),
     Serve(serve::Serve),
     Set(set::Set),
@@ -30,6 +32,7 @@ impl Command {
             Command::Drain(drain) => drain.run(),
             Command::Inc(inc) => inc.run(),
             Command::Observe(observe) => observe.run(),
+            Command::Push(push) => push.run(),
             Command::Run(run) => run.run(),
             Command::Serve(serve) => serve.run(),
             Command::Set(set) => set.run(),

@@ -103,7 +103,10 @@ impl Client {
     ) -> Result<Answer, PushError> {
         let base = if path.is_empty() { &*self.url } else { self.url.trim_end_matches('/') };
         let url = format!("{base}{path}");
-        let unreachable = |error: ureq::Error| PushError::Unreachable { url: url.clone(), message: error.to_string() };
+        let unreachable = |error: ureq::Error| {
+            let message = if let ureq::Error::Io(error) = &error { error.to_string() } else { error.to_string() };
+            PushError::Unreachable { url: url.clone(), message }
+        };
         let mut request = Request::builder().method(method).uri(&url);
         for (name, value) in headers {
             request = request.header(*name, *value);

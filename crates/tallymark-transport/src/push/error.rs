@@ -4,6 +4,9 @@ use std::io;
 
 use tallymark_model::encode::EncodeError;
 
+/// How many characters of what a server said are told.
+const MOST: usize = 500;
+
 /// What kept metrics from being sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -58,8 +61,25 @@ pub enum PushError {
     },
 }
 
-/// What a server said, for the end of a sentence.
+/// What a server said, for the end of a sentence: its beginning, as gateways list everything that displeases them.
 fn said(message: &str) -> String {
     let message = message.trim();
-    if message.is_empty() { String::new() } else { format!(": {message}") }
+    let beginning: String = message.chars().take(MOST).collect();
+    let rest = if beginning.len() < message.len() { "…" } else { "" };
+    if message.is_empty() { String::new() } else { format!(": {beginning}{rest}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_quoted_in_brief() {
+        let refused =
+            |message: String| PushError::Refused { url: "http://host".to_owned(), status: 400, message }.to_string();
+
+        assert_eq!("http://host answered 400", refused(" \n".to_owned()));
+        assert_eq!("http://host answered 400: no\nand no", refused("no\nand no\n".to_owned()));
+        assert_eq!("http://host answered 400: ".len() + MOST + "…".len(), refused("x".repeat(8192)).len());
+    }
 }

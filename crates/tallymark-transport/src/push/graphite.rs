@@ -4,6 +4,7 @@
 //! the name in the order of their names, or stand behind it as tags. Graphite keeps no NaN and nothing infinite: such
 //! samples are left out.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub enum GraphiteFormat {
 /// ```no_run
 /// use tallymark_transport::push::{Graphite, GraphiteFormat};
 /// let graphite = Graphite::new("localhost:2003", "shop.eu", false, GraphiteFormat::Lines)?;
-/// let sent = graphite.push(&tallymark_model::Snapshot::default(), 1_700_000_000, std::time::Duration::from_secs(5))?;
+/// let sent = graphite.push(&Default::default(), &[], 1_700_000_000, std::time::Duration::from_secs(5))?;
 /// assert_eq!(sent, 0);
 /// # Ok::<(), tallymark_transport::push::PushError>(())
 /// ```
@@ -57,13 +58,19 @@ impl Graphite {
         Ok(Graphite { address: address.to_owned(), prefix: prefix.to_owned(), tags, format })
     }
 
-    /// Sends all samples with this time, in seconds since the Unix epoch; gives how many. Carbon answers nothing: what it
-    /// has read is on its way, and no more is known.
+    /// Sends all samples with this time, in seconds since the Unix epoch, and with these labels where they have none of
+    /// their names; gives how many. Carbon answers nothing: what it has read is on its way, and no more is known.
     ///
     /// # Errors
     /// [`PushError::Connection`] if nobody is there, or takes longer than `timeout` between two writes.
-    pub fn push(&self, snapshot: &Snapshot, seconds: u64, timeout: Duration) -> Result<usize, PushError> {
-        let values = self.values(snapshot);
+    pub fn push(
+        &self,
+        snapshot: &Snapshot,
+        labels: &[(String, String)],
+        seconds: u64,
+        timeout: Duration,
+    ) -> Result<usize, PushError> {
+        let values = self.values(snapshot, labels);
         let mut bytes = Vec::new();
         match self.format {
             GraphiteFormat::Lines => {
@@ -93,22 +100,22 @@ impl Graphite {
     }
 
     /// Path and value of every sample that Graphite can keep.
-    fn values(&self, snapshot: &Snapshot) -> Vec<(String, f64)> {
+    fn values(&self, snapshot: &Snapshot, labels: &[(String, String)]) -> Vec<(String, f64)> {
         let samples = snapshot.families.iter().flat_map(|family| family.samples());
         samples
             .filter(|sample| sample.native_histogram.is_none() && sample.value.is_finite())
-            .map(|sample| (self.path(&sample), sample.value))
+            .map(|sample| (self.path(&sample, labels), sample.value))
             .collect()
     }
 
-    fn path(&self, sample: &Sample) -> String {
+    fn path(&self, sample: &Sample, more: &[(String, String)]) -> String {
         let mut path = self.prefix.clone();
         if !path.is_empty() {
             path.push('.');
         }
         push_sanitised(&mut path, &sample.name);
-        let mut labels: Vec<_> = sample.labels.iter().collect();
-        labels.sort();
+        let mut labels: BTreeMap<&str, &str> = more.iter().map(|(name, value)| (&**name, &**value)).collect();
+        labels.extend(sample.labels.iter().map(|(name, value)| (&**name, &**value)));
         // A tag without a value is none; neither is a part of a path.
         for (name, value) in labels.into_iter().filter(|(_, value)| !value.is_empty()) {
             path.push(if self.tags { ';' } else { '.' });
@@ -156,7 +163,7 @@ mod tests {
     fn values(tags: bool, prefix: &str, text: &str) -> Vec<(String, f64)> {
         let families = parse::text(text).map(|family| FamilySnapshot::from(family.unwrap())).collect();
         let graphite = Graphite::new("localhost:2003", prefix, tags, GraphiteFormat::Lines).unwrap();
-        graphite.values(&Snapshot { families })
+        graphite.values(&Snapshot { families }, &[("code".to_owned(), "404".to_owned())])
     }
 
     #[test]
@@ -171,7 +178,7 @@ mod tests {
     fn what_graphite_cannot_keep_is_left_out() {
         let text = "a NaN\nb +Inf\nc{x=\"\"} 1\n";
 
-        assert_eq!(values(false, "", text), [("c".to_owned(), 1.0)]);
+        assert_eq!(values(false, "", text), [("c.code.404".to_owned(), 1.0)]);
     }
 
     #[test]
