@@ -1,9 +1,16 @@
 //! The commands, one file each.
 
 mod check;
+mod counting;
 mod drain;
+mod inc;
+mod observe;
+mod push;
+mod run;
 mod serve;
+mod set;
 mod show;
+mod update;
 
 use crate::error::Error;
 
@@ -12,7 +19,12 @@ use crate::error::Error;
 pub(crate) enum Command {
     Check(check::Check),
     Drain(drain::Drain),
+    Inc(inc::Inc),
+    Observe(observe::Observe),
+    Push(push::Push),
+    Run(run::Run),
     Serve(serve::Serve),
+    Set(set::Set),
     Show(show::Show),
 }
 
@@ -21,7 +33,12 @@ impl Command {
         match self {
             Command::Check(check) => check.run(),
             Command::Drain(drain) => drain.run(),
+            Command::Inc(inc) => inc.run(),
+            Command::Observe(observe) => observe.run(),
+            Command::Push(push) => push.run(),
+            Command::Run(run) => run.run(),
             Command::Serve(serve) => serve.run(),
+            Command::Set(set) => set.run(),
             Command::Show(show) => show.run(),
         }
     }
