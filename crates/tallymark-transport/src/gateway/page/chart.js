@@ -4,8 +4,8 @@
 import { h, put, say, svg } from "./dom.js";
 import { clock } from "./format.js";
 
-/** A line is never shorter than this many seconds wide, so that the second poll does not fill the chart. */
-const SHORTEST = 120;
+/** A chart is never less than this many seconds wide, so that the second poll does not fill it. */
+const SHORTEST = 30;
 const SMALL = { width: 132, height: 30 };
 const LARGE = { height: 200, left: 68, right: 14, top: 10, bottom: 26 };
 

@@ -3,7 +3,7 @@
 import { drawSpark, spark } from "./chart.js";
 import { announce, h, put, say, sayNumber, searchField, words } from "./dom.js";
 import { counted, rate, shown } from "./format.js";
-import { summary, to, wording } from "./metrics.js";
+import { to, wording } from "./metrics.js";
 import { Panel } from "./series.js";
 import { Table } from "./table.js";
 
@@ -83,14 +83,18 @@ export class FamilyView {
       const waiting = this.#history.poll < 0;
       return say(this.help, waiting ? "Asking for the metrics…" : "The server has no metric of this name now.");
     }
-    say(this.heading, family.title);
+    if (this.heading.textContent !== family.title) {
+      // A long name is broken after an underscore.
+      this.heading.replaceChildren(...family.title.split(/(?<=_)/).flatMap((part) => [part, h("wbr")]));
+    }
     say(this.type, family.type);
     const unit = family.unit === "time" ? "a moment, in seconds since 1970" : family.unit && `in ${family.unit}`;
     say(this.unit, unit);
     say(this.help, family.help || "It has no help text.");
+    this.table.grid.classList.toggle("still", !family.grows);
     const all = [...family.series.values()];
     const only = all.length === 1 ? all[0] : undefined;
-    this.panel.show(family, family.series.get(this.chosen) ?? only, this.chosen !== undefined, () => summary(family, this.#history.now));
+    this.panel.show(family, family.series.get(this.chosen) ?? only, this.chosen !== undefined);
     this.choice.hidden = only !== undefined;
     if (!only) this.#choices(all);
   }

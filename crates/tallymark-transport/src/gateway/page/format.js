@@ -4,9 +4,8 @@
 const GROUPED = new Intl.NumberFormat("en", { maximumFractionDigits: 20 });
 const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 const DECIMAL = ["", " k", " M", " G", " T", " P", " E"];
-const SPANS = [
-  [86400, "d"], [3600, "h"], [60, "min"], [1, "s"], [1e-3, "ms"], [1e-6, "µs"], [1e-9, "ns"],
-];
+const LENGTHS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+const SPANS = [...LENGTHS, [1e-3, "ms"], [1e-6, "µs"], [1e-9, "ns"]];
 const SUFFIX = /_(total|count|sum|bucket|created|info)$/;
 
 /** The unit of a family: what it says itself, or what its name ends in. `time` is a moment since 1970. */
@@ -47,7 +46,7 @@ export function rate(perSecond, unit) {
   const [times, per] = perSecond === 0 || perSecond >= 0.1 ? [1, "s"] : perSecond >= 0.1 / 60 ? [60, "min"] : [3600, "h"];
   const amount = perSecond * times;
   const text = unit === "bytes" ? scaled(amount, 1024, BINARY, " ") : `${plain(amount)}${unit === "seconds" ? " s" : ""}`;
-  return { text: `${text}/${per}`, exact: `${GROUPED.format(Number(perSecond.toPrecision(12)))} per second` };
+  return { text: `${text}/${per}`, exact: `${GROUPED.format(Number(perSecond.toPrecision(6)))}/s` };
 }
 
 /** A length of time, in the greatest unit that leaves a digit before the point. */
@@ -61,8 +60,13 @@ export function span(seconds) {
 
 /** How long ago a moment was, or in how long it will be. */
 export function age(seconds) {
-  if (Math.abs(seconds) < 1) return "just now";
-  const whole = span(Math.abs(seconds) < 60 ? Math.round(Math.abs(seconds)) : Math.abs(seconds));
+  const size = Math.abs(seconds);
+  if (size < 1) return "just now";
+  const at = LENGTHS.findIndex(([length]) => size >= length);
+  const [length, name] = LENGTHS[at];
+  // Of hours and days the next smaller unit counts, too; nobody needs the seconds of a minute.
+  const rest = length >= 3600 ? Math.floor((size % length) / LENGTHS[at + 1][0]) : 0;
+  const whole = `${GROUPED.format(Math.floor(size / length))} ${name}${rest ? ` ${rest} ${LENGTHS[at + 1][1]}` : ""}`;
   return seconds < 0 ? `in ${whole}` : `${whole} ago`;
 }
 
@@ -108,6 +112,9 @@ function scaled(value, base, names, space) {
 /** Three digits that count. */
 function digits(value) {
   const size = Math.abs(value);
-  if (size >= 100 || size === 0) return GROUPED.format(Math.round(value));
+  const near = Math.round(value);
+  // Bounds and ticks are mostly whole, give or take what division adds.
+  if (Math.abs(value - near) <= size * 1e-9) return GROUPED.format(near);
+  if (size >= 100) return GROUPED.format(Math.round(value));
   return value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : Math.min(6, 2 - Math.floor(Math.log10(size))));
 }

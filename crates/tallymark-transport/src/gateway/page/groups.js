@@ -100,7 +100,7 @@ export class Groups {
     const { now } = this.#history;
     say(what.firstElementChild, group.text);
     put(what.firstElementChild, "title", group.text);
-    say(many, counted(group.families, "metric", "metrics"));
+    say(many, shown(group.families, "").text);
     sayNumber(pushed, shown(group.pushed, "time", now));
     sayNumber(refused, group.refused ? shown(group.refused, "time", now) : { text: "never" });
     refused.classList.toggle("bad", !group.successful);

@@ -5,6 +5,7 @@ import { byId, h } from "./dom.js";
 import { counted, shown } from "./format.js";
 import { to } from "./metrics.js";
 
+const UP = "tallymark_store_up";
 /** What is amiss if one of these is not zero, and what to do. */
 const TROUBLES = {
   tallymark_damaged_records: "Some of the file cannot be read: run tallymark doctor on it.",
@@ -70,7 +71,8 @@ export class Health {
     return table(["", "Metric", "Value", "What it means"], rows.map(({ family, series, trouble }) => {
       const link = h("a", { href: to({ family: family.name, series: series.key }) }, family.title);
       const labels = series.text ? h("span", { class: "labels" }, ` ${series.text}`) : null;
-      const mark = h("span", { class: trouble ? "mark bad" : "mark good" }, trouble ? "look" : "fine");
+      const watched = family.name in TROUBLES || family.name === UP;
+      const mark = h("span", { class: trouble ? "mark bad" : "mark good" }, trouble ? "look" : watched ? "fine" : "");
       return [[mark], [link, ...(labels ? [labels] : [])], [text(series, now)], [trouble ?? family.help]];
     }));
   }
@@ -95,7 +97,7 @@ function text(series, now) {
 }
 
 function trouble({ name }, { value }) {
-  if (name === "tallymark_store_up") return value === 1 ? undefined : "The store cannot be read: see whether it runs and can be reached.";
+  if (name === UP) return value === 1 ? undefined : "The store cannot be read: see whether it runs and can be reached.";
   return value > 0 ? TROUBLES[name] : undefined;
 }
 

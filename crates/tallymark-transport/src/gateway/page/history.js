@@ -4,7 +4,7 @@
 import { number, unitOf } from "./format.js";
 
 /** How many polls are remembered: ten minutes at five seconds. */
-const KEPT = 121;
+export const KEPT = 121;
 /** How many seconds a rate is taken over, if they have been seen. */
 const WINDOW = 60;
 const GROWING = new Set(["counter", "histogram", "summary"]);
@@ -35,14 +35,6 @@ class Series {
     this.run = new Run();
     this.born = 0;
     this.rate = NaN;
-    this.watched = undefined;
-  }
-
-  /** From now on remember buckets, too, which only a series that somebody looks at is worth. */
-  watch(history) {
-    if (this.watched) return;
-    this.watched = [];
-    this.#look(history.now);
   }
 
   take(history, json) {
@@ -52,14 +44,6 @@ class Series {
     this.run.put(poll, this.value);
     this.seen = poll;
     if (this.family.grows) this.rate = history.rate(this);
-    if (this.watched) this.#look(history.now);
-  }
-
-  #look(time) {
-    const { buckets, count, sum } = this.json;
-    const whole = { time, count: number(count), sum: number(sum), buckets: buckets?.map((pair) => pair.map(number)) };
-    this.watched.push(whole);
-    if (this.watched.length > KEPT) this.watched.shift();
   }
 }
 
@@ -192,6 +176,15 @@ export class History {
 
 function grown(before, after) {
   return after >= before ? after - before : after;
+}
+
+/** All that some histograms or summaries have observed; without buckets, if theirs differ. */
+export function look(time, all) {
+  const total = (field) => all.reduce((sum, { json }) => sum + number(json[field]), 0);
+  const [{ json: { buckets = [] } }] = all;
+  const alike = ({ json }) => json.buckets?.length === buckets.length && json.buckets.every(([bound], at) => bound === buckets[at][0]);
+  const added = buckets.map(([bound], at) => [number(bound), all.reduce((sum, { json }) => sum + json.buckets?.[at]?.[1], 0)]);
+  return { time, count: total("count"), sum: total("sum"), buckets: buckets.length && all.every(alike) ? added : undefined };
 }
 
 /** What was counted between two looks at a histogram or summary; all of it, if it began again in between. */

@@ -7,7 +7,7 @@ import { counted, number, rate, shown } from "./format.js";
 import { Table } from "./table.js";
 
 /** How many lines a row's chart has at most: more cannot be told apart. */
-const LINES = 5;
+export const LINES = 5;
 const ORDERS = {
   name: (one, other) => (one.title < other.title ? -1 : 1),
   series: (one, other) => other.series.size - one.series.size || ORDERS.name(one, other),
@@ -93,8 +93,9 @@ export class Metrics {
     say(help, family.help);
     put(help, "title", family.help || undefined);
     say(type, family.type);
-    say(many, counted(family.series.size, "series"));
-    sayNumber(value, summary(family, history.now));
+    say(many, shown(family.series.size, "").text);
+    const { name = "", text, exact } = summary(family, history.now);
+    sayNumber(value, { text: `${name} ${text}`.trim(), exact });
     sayNumber(speed, family.grows ? rate(family.rate, family.type === "counter" ? family.unit : "") : { text: "" });
     const lines = trends(family, history);
     drawSpark(trend.firstElementChild, history.times, lines, family.grows);
@@ -120,7 +121,7 @@ function trends(family, history) {
   return [...family.series.values()].slice(0, LINES).map((series) => history.values(series));
 }
 
-/** What a family comes to, in one short text. */
+/** What a family comes to, in one short text, and what to call that if it is no plain value. */
 export function summary(family, now) {
   const all = [...family.series.values()];
   const { unit, type } = family;
@@ -131,7 +132,7 @@ export function summary(family, now) {
     const count = total("count");
     if (count === 0) return { text: "nothing observed" };
     const mean = shown(total("sum") / count, unit, now);
-    return { text: `mean ${mean.text}`, exact: mean.exact && `mean ${mean.exact}` };
+    return { ...mean, name: "mean" };
   }
   if (family.grows) return shown(all.reduce((sum, { value }) => sum + value, 0), unit, now);
   let [low, high] = [all[0], all[0]];

@@ -3,9 +3,9 @@
 
 import { Chart } from "./chart.js";
 import { h, put, say, sayNumber } from "./dom.js";
-import { age, counted, number, rate, shown, span } from "./format.js";
-import { between, minuteBefore, quantile } from "./history.js";
-import { wording } from "./metrics.js";
+import { age, number, rate, shown, span } from "./format.js";
+import { KEPT, between, look, minuteBefore, quantile } from "./history.js";
+import { LINES, summary, to, wording } from "./metrics.js";
 
 const RANKS = [0.5, 0.9, 0.99];
 
@@ -13,6 +13,7 @@ export class Panel {
   #history;
   #of;
   #parts = {};
+  #looks = [];
 
   constructor(history) {
     this.#history = history;
@@ -20,25 +21,26 @@ export class Panel {
   }
 
   /** Shows a series, or, without one, the family; `chosen` says that there are others to go back to. */
-  show(family, series, chosen, whole) {
+  show(family, series, chosen) {
     if (this.#of !== (series ?? family)) this.#begin(family, series, chosen);
-    if (!series) return this.#family(family, whole());
     const { type } = family;
-    series.watch(this.#history);
-    if (type === "info" || type === "stateset") this.#told(series);
-    else if (series.json.count !== undefined || series.json.buckets) this.#observed(series);
+    if (family.series.size === 0) this.#tiles([["Series", { text: "none" }]]);
+    else if (type === "info" || type === "stateset") this.#told(family, series);
+    else if (type === "histogram" || type === "summary" || type === "gaugehistogram") this.#observed(family, series);
+    else if (!series) this.#together(family);
     else if (family.grows) this.#counter(series);
     else if (family.unit === "time") this.#moment(series);
     else this.#gauge(series);
-    this.#exemplars(series);
+    if (series) this.#exemplars(series);
   }
 
   #begin(family, series, chosen) {
     this.#of = series ?? family;
     this.#parts = {};
+    this.#looks = [];
     const title = series ? h("h2", { class: "selector" }, h("code", {}, selector(series))) : h("h2", {}, "All series together");
-    const all = chosen && series ? h("a", { href: `#${new URLSearchParams({ family: family.name })}`, class: "all" }, "All series") : null;
-    this.element.replaceChildren(h("div", { class: "panel-head" }, title, ...(all ? [all] : [])));
+    const all = chosen && series ? h("a", { href: to({ family: family.name }), class: "all" }, "All series") : null;
+    this.element.replaceChildren(h("div", { class: "panel-head" }, title, all ?? ""));
   }
 
   /** The part of the panel that has the name, made when it is first asked for. */
@@ -71,14 +73,22 @@ export class Panel {
     this.#chart("rate", { title, times: this.#history.times, lines: [{ name: "rate", values }], format, fromZero: true });
   }
 
-  #family(family, total) {
-    const count = { text: counted(family.series.size, "series") };
+  /** All series of a family of counters or gauges. */
+  #together(family) {
+    const { now, times } = this.#history;
+    const { unit } = family;
+    const count = ["Series", { text: String(family.series.size) }];
     if (family.grows) {
-      const unit = family.type === "counter" ? family.unit : "";
-      this.#tiles([["Value", total], ["Rate", rate(family.rate, unit)], ["Series", count]]);
+      this.#tiles([["Total", summary(family, now)], ["Rate", rate(family.rate, unit)], count]);
       return this.#rates("How fast all of them grow", this.#history.flow(family), unit);
     }
-    this.#tiles([["Value", total], ["Series", count]]);
+    this.#tiles([["Values", summary(family, now)], count]);
+    const all = [...family.series.values()];
+    // A line for each, as long as there are few enough to tell apart.
+    if (all.length > LINES || unit === "time") return;
+    const lines = all.map((series) => ({ name: series.text, values: this.#history.values(series) }));
+    const format = (value) => shown(value, unit, now).text;
+    this.#chart("value", { title: "Their values", times, lines, format, fromZero: false });
   }
 
   #counter(series) {
@@ -111,33 +121,37 @@ export class Panel {
     this.#chart("age", { title: "How long ago it was", times, lines: [{ name: "age", values }], format: span, fromZero: true });
   }
 
-  #told(series) {
+  #told(family, series) {
+    if (!series) return this.#tiles([["Series", { text: String(family.series.size) }]]);
     const { states } = series.json;
-    const pairs = states ? Object.entries(states).map(([state, holds]) => [state, holds === 1 ? "holds" : "–"]) : series.labels;
-    const list = this.#part("told", () => h("dl", { class: "told" }));
     if (states) this.#tiles([["State", { text: wording(series) }]]);
-    list.replaceChildren(...pairs.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    const list = this.#part("told", () => h("dl", { class: "told" }));
+    const pairs = states ? Object.entries(states).map(([state, holds]) => [state, holds === 1 ? "holds" : "does not hold"]) : series.labels;
+    list.replaceChildren(...pairs.map(([name, value]) => {
+      return h("div", {}, h("dt", {}, name), h("dd", { class: states && value === "holds" ? "holds" : undefined }, value));
+    }));
   }
 
-  /** A histogram or a summary. */
-  #observed(series) {
+  /** A histogram or a summary, or all of a family's. */
+  #observed(family, series) {
     const { now } = this.#history;
-    const { family, json, watched } = series;
     const { unit } = family;
-    const looks = watched;
-    const last = looks.at(-1);
-    const before = minuteBefore(looks, looks.length - 1);
-    const lately = before === last ? undefined : between(before, last);
-    const mean = (look) => shown(look.sum / look.count, unit, now);
+    if (this.#looks.at(-1)?.time !== now) this.#looks.push(look(now, series ? [series] : [...family.series.values()]));
+    if (this.#looks.length > KEPT) this.#looks.shift();
+    const last = this.#looks.at(-1);
+    const before = minuteBefore(this.#looks, this.#looks.length - 1);
+    const lately = before === last || !family.grows ? undefined : between(before, last);
+    const steps = () => (series ? this.#history.steps(series) : this.#history.flow(family));
     this.#tiles([
       ["Observations", shown(last.count, "", now)],
-      ...(family.grows ? [["Rate", rate(series.rate, "")]] : []),
-      ["Sum", shown(last.sum, unit, now)], ["Mean", mean(last)], ["Counts since", since(series, now)],
+      ...(family.grows ? [["Rate", rate((series ?? family).rate, "")]] : []),
+      ["Sum", shown(last.sum, unit, now)], ["Mean", last.count ? shown(last.sum / last.count, unit, now) : { text: "–" }],
+      series ? ["Counts since", since(series, now)] : ["Series", { text: String(family.series.size) }],
     ]);
     if (last.buckets) this.#quantiles(last, lately, last.time - before.time, unit);
-    else if (json.quantiles) this.#given(json.quantiles, unit);
-    if (family.grows) this.#rates("Observations", this.#history.steps(series), "");
-    if (last.buckets && family.grows) this.#course(looks, unit);
+    else if (series?.json.quantiles) this.#given(series.json.quantiles, unit);
+    if (family.grows) this.#rates("Observations", steps(), "");
+    if (last.buckets && family.grows) this.#course(this.#looks, unit);
     if (last.buckets) this.#buckets(last.buckets, lately?.buckets, unit);
   }
 
@@ -172,7 +186,7 @@ export class Panel {
   }
 
   #buckets(all, lately, unit) {
-    const body = this.#part("buckets", () => this.#table("buckets", ["up to", "since it began", "last minute", "share"]));
+    const body = this.#part("buckets", () => this.#table("buckets", ["up to", "since it began", "last minute", "share of both"]));
     const [whole, recent] = [single(all), lately && single(lately)];
     const share = (counts, index) => (counts ? (100 * counts[index]) / (counts.reduce((sum, one) => sum + one, 0) || 1) : 0);
     while (body.rows.children.length > all.length) body.rows.lastElementChild.remove();
@@ -184,8 +198,9 @@ export class Panel {
       say(count, shown(whole[index], "").text);
       say(late, recent ? shown(recent[index], "").text : "–");
       const [back, front, text] = bars.children;
-      back.style.width = `${share(whole, index)}%`;
-      front.style.width = `${share(recent, index)}%`;
+      // The text has the rest.
+      back.style.width = `${0.88 * share(whole, index)}%`;
+      front.style.width = `${0.88 * share(recent, index)}%`;
       say(text, `${share(whole, index).toFixed(1)} %`);
     });
   }
