@@ -17,6 +17,14 @@ pub(crate) enum Error {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] tallymark::Error),
+    /// A file, a server or stdin gives no metrics.
+    #[error("{source_name}: {problem}")]
+    Source {
+        /// What was to be read, without its password.
+        source_name: String,
+        /// What is wrong with it, and what would help.
+        problem: String,
+    },
     /// What is in the store cannot be written in the format that was asked for.
     #[error("{url}: {source}")]
     Encode {

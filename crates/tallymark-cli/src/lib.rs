@@ -18,6 +18,7 @@
 
 mod command;
 mod error;
+mod source;
 mod store;
 
 use std::ffi::OsString;

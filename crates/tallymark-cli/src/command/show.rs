@@ -4,17 +4,12 @@
 //! process's place in one and changes no number.
 
 use std::io::{self, ErrorKind, Write};
-use std::time::Duration;
 
-use tallymark::Registry;
 use tallymark::model::Escaping;
 use tallymark::model::encode::Format;
 
 use crate::error::Error;
-use crate::store;
-
-/// How long a store of many hosts may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::source::Source;
 
 /// Print what a store holds
 #[derive(clap::Args)]
@@ -24,9 +19,9 @@ Examples:
   tallymark show file:/run/app/metrics.tally --format openmetrics
   tallymark show file:/run/app/metrics.tally | grep ^http_requests_total")]
 pub(crate) struct Show {
-    /// The store's URL, such as file:/run/app/metrics.tally; it must be there already
-    #[arg(value_name = "STORE", env = "TALLYMARK_STORE", hide_env_values = true)]
-    store: String,
+    /// A store's URL, http://HOST:PORT/metrics, a file with metrics, or - for stdin
+    #[arg(value_name = "SOURCE", env = "TALLYMARK_STORE", hide_env_values = true)]
+    source: String,
 
     /// The format to print
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Print::Text)]
@@ -54,12 +49,11 @@ impl Print {
 
 impl Show {
     pub(crate) fn run(self) -> Result<(), Error> {
-        let store = store::open_existing(&self.store)?;
-        store.flush(PATIENCE)?;
-        let registry = Registry::with_store(store);
+        let source = Source::open(&self.source)?;
+        let snapshot = source.snapshot()?;
         let mut text = Vec::new();
-        let encoded = self.format.format().encode(&registry.snapshot(), &mut text);
-        encoded.map_err(|source| Error::Encode { url: self.store, source })?;
+        let encoded = self.format.format().encode(&snapshot, &mut text);
+        encoded.map_err(|error| Error::Encode { url: source.name().to_owned(), source: error })?;
 
         let mut stdout = io::stdout().lock();
         match stdout.write_all(&text).and_then(|()| stdout.flush()) {
