@@ -18,7 +18,11 @@
 
 mod command;
 mod error;
+mod overview;
+mod promql;
+mod relations;
 mod source;
+mod stdout;
 mod store;
 
 use std::ffi::OsString;

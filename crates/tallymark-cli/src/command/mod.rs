@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
+mod dashboard;
 mod drain;
+mod rules;
 mod serve;
 mod show;
 
@@ -9,7 +11,9 @@ use crate::error::Error;
 /// What to do.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    Dashboard(dashboard::Dashboard),
     Drain(drain::Drain),
+    Rules(rules::Rules),
     Serve(serve::Serve),
     Show(show::Show),
 }
@@ -17,7 +21,9 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(self) -> Result<(), Error> {
         match self {
+            Command::Dashboard(dashboard) => dashboard.run(),
             Command::Drain(drain) => drain.run(),
+            Command::Rules(rules) => rules.run(),
             Command::Serve(serve) => serve.run(),
             Command::Show(show) => show.run(),
         }
