@@ -31,6 +31,7 @@ mod gauge;
 mod limits;
 mod merge;
 pub mod metric;
+mod own_metrics;
 mod record;
 mod registry;
 mod series;
@@ -45,6 +46,6 @@ pub use gather::{Gathered, gather};
 pub use metric::{Counter, Gauge, Histogram, Info, StateSet, Summary};
 pub use registry::{Definition, Registry};
 pub use series::Series;
-pub use store::{FileStore, Options, Store};
 #[cfg(feature = "sqlite")]
-pub use store::{LedgerStore, Reason};
+pub use store::{Changes, Entry, Groups, LedgerStore, Reason, Revision};
+pub use store::{FileStore, Options, Store};

@@ -15,7 +15,7 @@ use crate::limits::{self, Limits};
 use crate::merge::{self, Conflict};
 use crate::series::Note;
 use crate::store::StoreReading;
-use crate::{Error, clock, record};
+use crate::{Error, clock, own_metrics, record};
 
 /// The family of the marks by which a spool remembers removals: no definition's key starts like this.
 #[cfg(feature = "sqlite")]
@@ -142,7 +142,7 @@ impl FileStore {
         for notice in news {
             log::warn!("{}: {notice}", self.path().display());
         }
-        let own = [merge::file_metrics(&self.file.status()), merge::merged_metrics(&merged)].concat();
+        let own = [own_metrics::of_file(&self.file.status()), own_metrics::of_merging(&merged)].concat();
         StoreReading { families: merged.families, own }
     }
 

@@ -5,6 +5,8 @@
 
 pub(crate) mod file;
 #[cfg(feature = "sqlite")]
+pub(crate) mod groups;
+#[cfg(feature = "sqlite")]
 pub(crate) mod ledger;
 mod url;
 
@@ -14,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use file::FileStore;
+#[cfg(feature = "sqlite")]
+pub use groups::{Changes, Entry, Groups, Revision};
 #[cfg(feature = "sqlite")]
 pub use ledger::{LedgerStore, Reason};
 pub use tallymark_cells::file::Options;
@@ -139,6 +143,16 @@ impl Store {
             Store::File(file) => Some(file),
             #[cfg(feature = "sqlite")]
             Store::Ledger(store) => Some(store.spool()),
+        }
+    }
+
+    /// Where the groups are that were pushed beside it.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn groups(&self) -> groups::Place {
+        match self {
+            Store::Memory | Store::Capped(_) => groups::Place::Memory,
+            Store::File(file) => groups::Place::beside(file.path()),
+            Store::Ledger(store) => store.groups().clone(),
         }
     }
 

@@ -37,6 +37,9 @@ use tallymark_model::{Family, Labels};
 
 pub(crate) use batch::{Batch, Change, Delta};
 pub(crate) use drain::encode_removal;
+#[cfg(feature = "redis")]
+pub(crate) use redis::{RedisGroups, Target};
+pub(crate) use sqlite::SqliteGroups;
 pub use store::LedgerStore;
 
 pub(crate) use crate::gauge::GaugeValue;

@@ -18,9 +18,10 @@ use tallymark_model::{FamilySnapshot, Kind, Value};
 use super::drain::Drain;
 use super::journal::Record;
 use super::{Ledger, Reason, Stored, StoredSeries, Trouble};
-use crate::merge::{self, Conflict, Defined, HeldSeries, Merged, about, counter, gauge};
-use crate::store::StoreReading;
+use crate::merge::{self, Conflict, Defined, HeldSeries, Merged};
+use crate::own_metrics::{self, about, counter, gauge};
 use crate::store::url::Settings;
+use crate::store::{StoreReading, groups};
 use crate::{Error, FileStore, clock, record};
 
 /// The longest pause between two tries of a store that cannot be reached.
@@ -89,6 +90,10 @@ impl LedgerStore {
         &self.settings.url
     }
 
+    pub(crate) fn groups(&self) -> &groups::Place {
+        &self.settings.groups
+    }
+
     /// Starts the thread that drains, if there is none in this process. Not under the fork gate.
     pub(crate) fn start(self: &Arc<LedgerStore>) {
         let generation = fork::generation();
@@ -142,15 +147,17 @@ impl LedgerStore {
         let read = self.read();
         let mut own = self.own_metrics(read.as_ref().ok());
         let merged = read.map_or_else(|_| Merged::default(), |stored| self.merge(stored));
-        own.append(&mut merge::merged_metrics(&merged));
-        own.append(&mut merge::file_metrics(&self.spool.status()));
+        own.append(&mut own_metrics::of_merging(&merged));
+        own.append(&mut own_metrics::of_file(&self.spool.status()));
         StoreReading { families: merged.families, own }
     }
 
     fn merge(&self, mut stored: Stored) -> Merged {
         // As a file has them: in the order of their creation, whatever order the store has.
-        stored.series.sort_by(|one, other| {
-            one.created.total_cmp(&other.created).then_with(|| one.labels.values().cmp(other.labels.values()))
+        stored.series.sort_unstable_by(|one, other| {
+            let names = || one.family.name().cmp(other.family.name());
+            let labels = || one.labels.values().cmp(other.labels.values());
+            one.created.total_cmp(&other.created).then_with(names).then_with(labels)
         });
         let limits = self.settings.limits;
         let mut users: HashMap<u64, u32> = HashMap::new();

@@ -5,7 +5,7 @@
 //! edited it, is passed over.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use redis::{Value, cmd};
@@ -161,22 +161,24 @@ impl Redis {
             [Some(format), _] => return Err(self.newer(format)),
             _ => return Ok(look),
         }
-        self.scan(&[key], Some("w|*"), limit, &mut |_, field, text| {
-            if let (Some(writer), Some(row)) = (field.strip_prefix("w|"), Row::parse(&text)) {
-                look.writers.insert(writer.to_owned(), (text, row));
+        self.scan(&[key], Some("w|*"), limit, &mut |_, step| {
+            for (field, text) in texts(step) {
+                if let (Some(writer), Some(row)) = (field.strip_prefix("w|"), Row::parse(&text)) {
+                    look.writers.insert(writer.to_owned(), (text, row));
+                }
             }
         })?;
         Ok(look)
     }
 
-    /// Gives `each` every field and value of some hashes that are texts, with the place of the hash. All hashes take a
-    /// step at a time.
+    /// Gives `each` the fields and values of some hashes, step by step, with the place of the hash. All hashes take a step
+    /// at a time.
     fn scan(
         &mut self,
         keys: &[String],
         pattern: Option<&str>,
         limit: Instant,
-        each: &mut dyn FnMut(usize, String, String),
+        each: &mut dyn FnMut(usize, Vec<Value>),
     ) -> Result<(), Trouble> {
         let mut open: Vec<(usize, String)> = (0..keys.len()).map(|key| (key, "0".to_owned())).collect();
         while !open.is_empty() {
@@ -192,12 +194,7 @@ impl Redis {
             for ((key, _), answer) in open.into_iter().zip(self.call(&calls, limit)) {
                 let answer = answer.map_err(|error| self.trouble(&error))?;
                 let (cursor, fields) = step_of(answer).unwrap_or_default();
-                let mut fields = fields.into_iter().map(bulk);
-                while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
-                    if let (Some(field), Some(value)) = (field, value) {
-                        each(key, field, value);
-                    }
-                }
+                each(key, fields);
                 if !matches!(&*cursor, "" | "0") {
                     next.push((key, cursor));
                 }
@@ -223,8 +220,7 @@ impl Redis {
         let Some(count) = look.shards else { return Ok((stored, true)) };
         let keys = self.shard_keys(count);
         let before = self.epochs_as_they_are(&keys, limit)?;
-        let mut fields = Fields::default();
-        self.scan(&keys, None, limit, &mut |shard, field, value| fields.take(shard, field, value))?;
+        let fields = self.fields(&keys, limit)?;
         let same = before == self.epochs_as_they_are(&keys, limit)?;
         let mut users: HashMap<u64, u32> = HashMap::new();
         for (_, (_, row)) in look.writers.iter().filter(|(writer, _)| look.lives(writer)) {
@@ -242,11 +238,31 @@ impl Redis {
         let series = fields.series.iter();
         stored.series = series.filter_map(|(name, found)| fields.stored(&look, name, found, &mut names)).collect();
         self.names = names;
-        stored.series.sort_unstable_by(in_order);
         if same {
             self.tidy(&look, &fields, &keys, limit);
         }
         Ok((stored, same))
+    }
+
+    /// What the shards have. One thread asks and hears, another takes apart what was heard.
+    fn fields(&mut self, keys: &[String], limit: Instant) -> Result<Fields, Trouble> {
+        let mut fields = Fields::default();
+        // About as many as the last time.
+        fields.series.reserve(self.names.len());
+        std::thread::scope(|scope| {
+            let (heard, steps) = mpsc::channel::<(usize, Vec<Value>)>();
+            let taking = scope.spawn(move || {
+                steps.into_iter().for_each(|(shard, step)| {
+                    texts(step).for_each(|(field, value)| fields.take(shard, field, value));
+                });
+                fields
+            });
+            // Nobody takes any more only after a panic, which `join` tells.
+            let scanned = self.scan(keys, None, limit, &mut |shard, step| drop(heard.send((shard, step))));
+            drop(heard);
+            let fields = taking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            scanned.map(|()| fields)
+        })
     }
 
     fn epochs_as_they_are(&mut self, keys: &[String], limit: Instant) -> Result<Vec<Value>, Trouble> {
@@ -264,13 +280,11 @@ impl Redis {
     ) -> Result<Vec<Vec<String>>, Trouble> {
         let pattern = format!("*|{:016x}|*", record::family_id(&removal.family));
         let mut fields: Vec<Vec<String>> = vec![Vec::new(); keys.len()];
-        self.scan(keys, Some(&pattern), limit, &mut |shard, field, _| {
-            let values = name_of(&field).and_then(label_values);
-            let wanted =
-                |values: Vec<String>| removal.wanted.iter().all(|(place, value)| values.get(*place) == Some(value));
-            if values.is_some_and(wanted) {
-                fields[shard].push(field);
-            }
+        let wanted =
+            |values: Vec<String>| removal.wanted.iter().all(|(place, value)| values.get(*place) == Some(value));
+        self.scan(keys, Some(&pattern), limit, &mut |shard, step| {
+            let matching = texts(step).map(|(field, _)| field);
+            fields[shard].extend(matching.filter(|field| name_of(field).and_then(label_values).is_some_and(wanted)));
         })?;
         // A field that is given twice is removed once; the series themselves are last, so that a removal that is cut
         // short finds them again.
@@ -309,12 +323,6 @@ fn label_values(name: &str) -> Option<Vec<String>> {
     serde_json::from_str(name.split_once('|')?.1).ok()
 }
 
-/// By age, as they would stand in one process; by name where that is the same.
-fn in_order(a: &StoredSeries, b: &StoredSeries) -> std::cmp::Ordering {
-    let names = || a.family.name().cmp(b.family.name());
-    a.created.total_cmp(&b.created).then_with(names).then_with(|| a.labels.values().cmp(b.labels.values()))
-}
-
 fn replace<K: PartialEq>(pairs: &mut Vec<(K, String)>, key: K, value: String) {
     match pairs.iter_mut().find(|(known, _)| *known == key) {
         Some((_, known)) => *known = value,
@@ -330,6 +338,12 @@ fn step_of(answer: Value) -> Option<(String, Vec<Value>)> {
         (Some(cursor), Some(Value::Array(fields))) => Some((cursor, fields)),
         _ => None,
     }
+}
+
+/// The fields and values of a step that are texts.
+fn texts(step: Vec<Value>) -> impl Iterator<Item = (String, String)> {
+    let mut step = step.into_iter().map(bulk);
+    std::iter::from_fn(move || Some((step.next()?, step.next()?))).filter_map(|(field, value)| Some((field?, value?)))
 }
 
 fn bulk(value: Value) -> Option<String> {
