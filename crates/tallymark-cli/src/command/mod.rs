@@ -1,7 +1,10 @@
 //! The commands, one file each.
 
+mod completions;
 mod dashboard;
 mod drain;
+mod exec;
+mod man;
 mod rules;
 mod serve;
 mod show;
@@ -11,8 +14,11 @@ use crate::error::Error;
 /// What to do.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    Completions(completions::Completions),
     Dashboard(dashboard::Dashboard),
     Drain(drain::Drain),
+    Exec(exec::Exec),
+    Man(man::Man),
     Rules(rules::Rules),
     Serve(serve::Serve),
     Show(show::Show),
@@ -21,8 +27,11 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(self) -> Result<(), Error> {
         match self {
+            Command::Completions(completions) => completions.run(),
             Command::Dashboard(dashboard) => dashboard.run(),
             Command::Drain(drain) => drain.run(),
+            Command::Exec(exec) => exec.run(),
+            Command::Man(man) => man.run(),
             Command::Rules(rules) => rules.run(),
             Command::Serve(serve) => serve.run(),
             Command::Show(show) => show.run(),
