@@ -72,6 +72,7 @@ fn page(command: &Command, name: &str) -> io::Result<Vec<u8>> {
     manual.render_synopsis_section(&mut page)?;
     manual.render_description_section(&mut page)?;
     for paragraph in behind.split("\n\n").filter(|one| heading(one).is_none()) {
+        Roff::new().control("PP", []).to_writer(&mut page)?;
         text(paragraph).to_writer(&mut page)?;
     }
     manual.render_options_section(&mut page)?;
@@ -102,7 +103,6 @@ fn heading(paragraph: &str) -> Option<(&'static str, &str)> {
 fn text(paragraph: &str) -> Roff {
     let mut roff = Roff::new();
     let mut as_it_is = false;
-    roff.control("PP", []);
     for line in paragraph.trim_end().lines() {
         if line.starts_with(' ') != as_it_is {
             as_it_is = !as_it_is;
@@ -150,9 +150,11 @@ mod tests {
             Command::new("tallymark").about("It").after_help("More.\n\nExit codes:\n  3  odd\n\nExamples:\n  it -x");
         let page = String::from_utf8(page(&command, "tallymark-it").unwrap()).unwrap();
 
-        let after = |heading: &str| page.split_once(heading).unwrap().1.lines().nth(3).unwrap().to_owned();
-        assert_eq!(after(".SH \"EXIT STATUS\"\n"), "");
-        assert_eq!(after(".SH EXAMPLES"), "it \\-x");
+        assert!(
+            page.contains(".SH \"EXIT STATUS\"\n.nf\n3  odd\n.fi\n.SH EXAMPLES\n.nf\nit \\-x\n"),
+            "{page}"
+        );
+        assert!(page.find("More.").unwrap() < page.find(".SH OPTIONS").unwrap());
     }
 
     #[test]
