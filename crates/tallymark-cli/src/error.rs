@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use tallymark::model::encode::EncodeError;
 use tallymark_transport::ServeError;
@@ -52,6 +53,22 @@ pub(crate) enum Error {
     /// The command that was run ended with this exit status, of which there is nothing to tell.
     #[error("exit status {0}")]
     Ended(u8),
+    /// A file or directory cannot be written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// There is no Python to start.
+    #[error("{}: {source}; the Python package tallymark is needed for this: pip install tallymark", python.display())]
+    Python {
+        /// What was to be started.
+        python: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// Stdout takes no more, and not because its reader has left.
     #[error("cannot write to stdout: {0}")]
     Stdout(io::Error),

@@ -1,11 +1,16 @@
 //! The commands, one file each.
 
 mod check;
+mod completions;
 mod counting;
+mod dashboard;
 mod drain;
+mod exec;
 mod inc;
+mod man;
 mod observe;
 mod push;
+mod rules;
 mod run;
 mod serve;
 mod set;
@@ -18,10 +23,15 @@ use crate::error::Error;
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Check(check::Check),
+    Completions(completions::Completions),
+    Dashboard(dashboard::Dashboard),
     Drain(drain::Drain),
+    Exec(exec::Exec),
     Inc(inc::Inc),
+    Man(man::Man),
     Observe(observe::Observe),
     Push(push::Push),
+    Rules(rules::Rules),
     Run(run::Run),
     Serve(serve::Serve),
     Set(set::Set),
@@ -32,10 +42,15 @@ impl Command {
     pub(crate) fn run(self) -> Result<(), Error> {
         match self {
             Command::Check(check) => check.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Dashboard(dashboard) => dashboard.run(),
             Command::Drain(drain) => drain.run(),
+            Command::Exec(exec) => exec.run(),
             Command::Inc(inc) => inc.run(),
+            Command::Man(man) => man.run(),
             Command::Observe(observe) => observe.run(),
             Command::Push(push) => push.run(),
+            Command::Rules(rules) => rules.run(),
             Command::Run(run) => run.run(),
             Command::Serve(serve) => serve.run(),
             Command::Set(set) => set.run(),
