@@ -42,7 +42,8 @@ impl Serve {
         let registry = Registry::with_store(store::open(&self.store)?);
         // Before the URL is told: whoever reads it may send a signal at once.
         let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Error::Signals)?;
-        let server = Server::bind(&*self.listen, Options::default(), Arc::new(Scrapes(registry)))?;
+        let options = Options { protobuf: true, ..Options::default() };
+        let server = Server::bind(&*self.listen, options, Arc::new(Scrapes(registry)))?;
         // If nobody reads stderr, that is no reason not to serve.
         let _ = writeln!(io::stderr(), "serving {} at http://{}/metrics", self.store, server.local_addr());
         signals.forever().next();
