@@ -140,6 +140,11 @@ impl Family {
         Family { bare: self.bare, ..Family::described(self.kind, &self.name, &self.help, unit) }
     }
 
+    /// The same family with another help text and unit; its name stays.
+    pub(crate) fn with_texts(&self, help: &str, unit: &str) -> Family {
+        Family { help: help.into(), unit: unit.into(), ..self.clone() }
+    }
+
     /// What the text format and protobuf call the family: with the suffix that the samples of a counter or an info have.
     pub fn text_name(&self) -> Cow<'_, str> {
         match self.own_suffix() {

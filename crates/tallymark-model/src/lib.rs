@@ -26,6 +26,7 @@ pub mod parse;
 mod protobuf;
 mod sample;
 mod snapshot;
+mod union;
 
 pub use error::Error;
 pub use exemplar::Exemplar;
@@ -37,3 +38,4 @@ pub use name::Escaping;
 pub use native::{NativeHistogram, Span};
 pub use sample::{Sample, Timestamp};
 pub use snapshot::{Body, FamilySnapshot, Process, SeriesSnapshot, Snapshot, Value};
+pub use union::TypeConflict;

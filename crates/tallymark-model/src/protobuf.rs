@@ -1,8 +1,8 @@
 //! The messages of `io.prometheus.client`, as they are on the wire.
 //!
-//! Reader and writer share them. What they mean is not known here. Fields that must be told from absent ones are options,
-//! all others are zero where they are absent. A family's metrics stay bytes: each is read or written by itself, so that no
-//! family is in memory twice, and nobody makes millions of metrics of a few bytes each.
+//! Reader and writer share them. What they mean is not known here. Fields that may be absent are options; all others are
+//! zero if they are, and those that a reader may insist on are always written. A family's metrics stay bytes: each is read
+//! or written by itself, so that no family is in memory twice, and nobody makes millions of metrics of a few bytes each.
 
 use prost::Message;
 
@@ -22,7 +22,7 @@ pub(crate) enum MetricType {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct MetricFamily {
-    #[prost(string, tag = "1")]
+    #[prost(string, required, tag = "1")]
     pub(crate) name: String,
     #[prost(string, optional, tag = "2")]
     pub(crate) help: Option<String>,
@@ -56,22 +56,22 @@ pub(crate) struct Metric {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct LabelPair {
-    #[prost(string, tag = "1")]
+    #[prost(string, required, tag = "1")]
     pub(crate) name: String,
-    #[prost(string, tag = "2")]
+    #[prost(string, required, tag = "2")]
     pub(crate) value: String,
 }
 
 /// The value of a gauge, or of a metric without a type.
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(crate) struct Single {
-    #[prost(double, tag = "1")]
+    #[prost(double, required, tag = "1")]
     pub(crate) value: f64,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Counter {
-    #[prost(double, tag = "1")]
+    #[prost(double, required, tag = "1")]
     pub(crate) value: f64,
     #[prost(message, optional, boxed, tag = "2")]
     pub(crate) exemplar: Option<Box<Exemplar>>,
@@ -81,9 +81,9 @@ pub(crate) struct Counter {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Summary {
-    #[prost(uint64, tag = "1")]
+    #[prost(uint64, required, tag = "1")]
     pub(crate) count: u64,
-    #[prost(double, tag = "2")]
+    #[prost(double, required, tag = "2")]
     pub(crate) sum: f64,
     #[prost(message, repeated, tag = "3")]
     pub(crate) quantiles: Vec<Quantile>,
@@ -93,18 +93,18 @@ pub(crate) struct Summary {
 
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(crate) struct Quantile {
-    #[prost(double, tag = "1")]
+    #[prost(double, required, tag = "1")]
     pub(crate) quantile: f64,
-    #[prost(double, tag = "2")]
+    #[prost(double, required, tag = "2")]
     pub(crate) value: f64,
 }
 
 /// A histogram: with buckets between bounds, or a native one, or both.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Histogram {
-    #[prost(uint64, tag = "1")]
+    #[prost(uint64, required, tag = "1")]
     pub(crate) count: u64,
-    #[prost(double, tag = "2")]
+    #[prost(double, required, tag = "2")]
     pub(crate) sum: f64,
     #[prost(message, repeated, tag = "3")]
     pub(crate) buckets: Vec<Bucket>,
@@ -139,9 +139,9 @@ pub(crate) struct Histogram {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Bucket {
-    #[prost(uint64, tag = "1")]
+    #[prost(uint64, required, tag = "1")]
     pub(crate) cumulative_count: u64,
-    #[prost(double, tag = "2")]
+    #[prost(double, required, tag = "2")]
     pub(crate) upper_bound: f64,
     #[prost(message, optional, boxed, tag = "3")]
     pub(crate) exemplar: Option<Box<Exemplar>>,
@@ -151,9 +151,9 @@ pub(crate) struct Bucket {
 
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(crate) struct BucketSpan {
-    #[prost(sint32, tag = "1")]
+    #[prost(sint32, required, tag = "1")]
     pub(crate) offset: i32,
-    #[prost(uint32, tag = "2")]
+    #[prost(uint32, required, tag = "2")]
     pub(crate) length: u32,
 }
 
@@ -161,7 +161,7 @@ pub(crate) struct BucketSpan {
 pub(crate) struct Exemplar {
     #[prost(message, repeated, tag = "1")]
     pub(crate) labels: Vec<LabelPair>,
-    #[prost(double, tag = "2")]
+    #[prost(double, required, tag = "2")]
     pub(crate) value: f64,
     #[prost(message, optional, tag = "3")]
     pub(crate) timestamp: Option<Moment>,
@@ -183,7 +183,7 @@ impl Moment {
     /// Seconds since the Unix epoch; `None` for a moment beyond 64 bits of them, and for none at all.
     pub(crate) fn of_seconds(seconds: f64) -> Option<Moment> {
         let whole = seconds.floor();
-        if !(whole.abs() < i64::MAX as f64) {
+        if whole.is_nan() || whole.abs() >= i64::MAX as f64 {
             return None;
         }
         // CAST: in range; below a second, which rounding up may make it, and a nanosecond is not worth a carry.

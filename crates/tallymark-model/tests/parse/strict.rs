@@ -90,3 +90,43 @@ fn long_lines_take_no_longer_than_they_are_long() {
         let _ = parse::strict_text(&format!("{line}\n"), many);
     }
 }
+
+#[test]
+fn what_the_reader_of_protobuf_refuses_it_names() {
+    for (bytes, error) in [
+        (&b"\x05\x0a\x03abc"[..], ""),
+        (b"\x05\x0a\x03ab", "message 1: it is 5 bytes long, and 4 follow"),
+        (b"\x03\x0a\x02a", "message 1: it is no MetricFamily: failed"),
+        (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "message 1: its length is no number"),
+        (b"\x02\x18\x01", "message 1: metric name cannot be empty"),
+        (b"\x05\x0a\x01a\x18\x09", "message 1: a is of a type with the number 9"),
+        (b"\x03\x0a\x01a\x03\x0a\x01a", "message 2: a came before"),
+        (b"\x05\x0a\x01a\x22\x00", "message 1: metric 1 of \"a\": it has no counter"),
+        (b"\x0b\x0a\x01a\x22\x06\x0a\x02\x12\x00\x1a\x00", "message 1: metric 1 of \"a\": a label has no name"),
+        (b"\x0c\x0a\x01a\x22\x07\x0a\x03\x0a\x01b\x1a\x00", ""),
+        (
+            b"\x11\x0a\x01a\x22\x0c\x0a\x03\x0a\x01b\x0a\x03\x0a\x01b\x1a\x00",
+            "message 1: metric 1 of \"a\": the label \"b\" stands twice",
+        ),
+        (
+            b"\x0e\x0a\x01a\x18\x04\x22\x07\x0a\x03\x0a\x02le\x3a\x00",
+            "message 1: metric 1 of \"a\": it is no Metric: failed",
+        ),
+        (
+            b"\x0f\x0a\x01a\x18\x04\x22\x08\x0a\x04\x0a\x02le\x3a\x00",
+            "message 1: metric 1 of \"a\": the label le belongs to the type",
+        ),
+        (
+            b"\x12\x0a\x01a\x18\x04\x22\x0b\x3a\x09\x71\x00\x00\x00\x00\x00\x00\x00\x00",
+            "message 1: metric 1 of \"a\": a native histogram that counts in floats is not supported",
+        ),
+        (
+            b"\x11\x0a\x01a\x22\x0c\x1a\x0a\x1a\x08\x08\x01\x10\x80\xa8\xd6\xb9\x07",
+            "message 1: metric 1 of \"a\": its created timestamp has nanoseconds beyond a second",
+        ),
+    ] {
+        let found = parse::protobuf(bytes, 1000).map(|_| String::new()).unwrap_or_else(|error| error.to_string());
+
+        assert!(found.starts_with(error) && found.is_empty() == error.is_empty(), "{found} of {bytes:?}");
+    }
+}

@@ -21,6 +21,7 @@ mod document;
 mod group;
 mod metric;
 mod options;
+pub mod page;
 mod path;
 mod refusal;
 mod snapshot;
