@@ -10,7 +10,7 @@ use crate::error::Error;
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Drain(drain::Drain),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     Show(show::Show),
 }
 
