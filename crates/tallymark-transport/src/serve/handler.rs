@@ -15,6 +15,7 @@ use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LE
 use hyper::http::HeaderValue;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tallymark_model::Snapshot;
+use tallymark_model::encode::Format;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
@@ -83,6 +84,7 @@ pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) struct Handler {
     source: Arc<dyn Source>,
     compression: bool,
+    protobuf: bool,
     limit: usize,
     scrapes: Arc<Semaphore>,
 }
@@ -90,7 +92,8 @@ pub(super) struct Handler {
 impl Handler {
     pub(super) fn new(source: Arc<dyn Source>, options: &Options) -> Self {
         let limit = options.max_scrapes.clamp(1, Semaphore::MAX_PERMITS);
-        Handler { source, compression: options.compression, limit, scrapes: Arc::new(Semaphore::new(limit)) }
+        let Options { compression, protobuf, .. } = *options;
+        Handler { source, compression, protobuf, limit, scrapes: Arc::new(Semaphore::new(limit)) }
     }
 
     /// The answer to a request, whose body must have been taken off.
@@ -120,8 +123,9 @@ impl Handler {
         let accept_encoding = joined(headers, &ACCEPT_ENCODING);
         let compression = self.compression;
         let names = query.map(requested_names).unwrap_or_default();
+        let negotiate = if self.protobuf { Format::negotiate_with_protobuf } else { Format::negotiate };
         self.snapshot_as(names, move |snapshot| {
-            Exposition::new(snapshot, accept.as_deref(), accept_encoding.as_deref(), compression)
+            Exposition::in_format(snapshot, negotiate(accept.as_deref()), accept_encoding.as_deref(), compression)
         })
         .await
     }
@@ -281,6 +285,20 @@ mod tests {
 
         assert_eq!((StatusCode::METHOD_NOT_ALLOWED, METHODS), (status, headers[ALLOW].to_str().unwrap()));
         assert_eq!("405 Method Not Allowed: DELETE; use GET, HEAD or OPTIONS\n", text);
+    }
+
+    #[test]
+    fn protobuf_is_for_clients_of_servers_that_offer_it() {
+        let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+        for (protobuf, media_type) in [(false, "text/plain"), (true, "application/vnd.google.protobuf")] {
+            let request = Request::get("/metrics").header(ACCEPT, accept).body(()).unwrap();
+            let options = Options { protobuf, ..Options::default() };
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let answer = runtime.block_on(Handler::new(Arc::new(nothing), &options).answer(&request));
+            let content_type = answer.headers()[CONTENT_TYPE].to_str().unwrap();
+
+            assert!(content_type.starts_with(media_type), "{content_type}");
+        }
     }
 
     #[test]

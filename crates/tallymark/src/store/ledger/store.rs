@@ -18,7 +18,8 @@ use tallymark_model::{FamilySnapshot, Kind, Value};
 use super::drain::Drain;
 use super::journal::Record;
 use super::{Ledger, Reason, Stored, StoredSeries, Trouble};
-use crate::merge::{self, Conflict, Defined, HeldSeries, Merged, about, counter, gauge};
+use crate::merge::{self, Conflict, Defined, HeldSeries, Merged};
+use crate::own_metrics::{self, about, counter, gauge};
 use crate::store::url::Settings;
 use crate::store::{StoreReading, groups};
 use crate::{Error, FileStore, clock, record};
@@ -93,6 +94,11 @@ impl LedgerStore {
         &self.settings.groups
     }
 
+    /// Whether the spool is a file, not memory of this process.
+    pub(crate) fn has_spool_file(&self) -> bool {
+        self.settings.spool_path.is_some()
+    }
+
     /// Starts the thread that drains, if there is none in this process. Not under the fork gate.
     pub(crate) fn start(self: &Arc<LedgerStore>) {
         let generation = fork::generation();
@@ -146,9 +152,22 @@ impl LedgerStore {
         let read = self.read();
         let mut own = self.own_metrics(read.as_ref().ok());
         let merged = read.map_or_else(|_| Merged::default(), |stored| self.merge(stored));
-        own.append(&mut merge::merged_metrics(&merged));
-        own.append(&mut merge::file_metrics(&self.spool.status()));
+        own.append(&mut own_metrics::of_merging(&merged));
+        own.append(&mut own_metrics::of_file(&self.spool.status()));
         StoreReading { families: merged.families, own }
+    }
+
+    /// Everything that the store holds, without sending it anything.
+    pub(crate) fn ask(&self, limit: Instant) -> Result<Stored, Trouble> {
+        let active = self.active();
+        wait_for(&active.drain, limit).ok_or_else(|| self.timeout()).and_then(|mut drain| drain.read(limit))
+    }
+
+    /// Where the journal is; none in memory.
+    pub(crate) fn journal(&self) -> Option<PathBuf> {
+        let mut name = self.settings.spool_path.clone()?.into_os_string();
+        name.push(".journal");
+        Some(PathBuf::from(name))
     }
 
     fn merge(&self, mut stored: Stored) -> Merged {
@@ -298,11 +317,7 @@ impl LedgerStore {
                 // SQLite's files are not closed: that would give up locks of this process.
                 std::mem::forget(inherited);
             }
-            let journal = self.settings.spool_path.as_ref().map(|path| {
-                let mut name = path.clone().into_os_string();
-                name.push(".journal");
-                PathBuf::from(name)
-            });
+            let journal = self.journal();
             let ledger = (self.connect)(&self.settings);
             let drain = Drain::new(ledger, journal, self.settings.instance.clone(), self.settings.lease);
             let drain = Mutex::new(drain.expiring(self.settings.limits.ttl));
