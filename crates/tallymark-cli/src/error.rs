@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tallymark::model::encode::EncodeError;
 use tallymark_transport::ServeError;
 use tallymark_transport::push::PushError;
+use tallymark_transport::serve::ConfigError;
 
 /// Why a command could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +74,7 @@ pub(crate) enum Error {
     #[error("cannot write to stdout: {0}")]
     Stdout(io::Error),
     /// The address cannot be listened on.
-    #[error("cannot listen on {addr}: {source}; choose another address with --listen")]
+    #[error("cannot listen on {addr}: {source}; choose another address with --web.listen-address")]
     Listen {
         /// The address.
         addr: SocketAddr,
@@ -83,6 +84,14 @@ pub(crate) enum Error {
     /// The server did not start for another reason.
     #[error(transparent)]
     Serve(ServeError),
+    /// A file that the server is to follow cannot be.
+    #[error(transparent)]
+    Config(ConfigError),
+    /// There are no sockets of systemd.
+    #[error(
+        "no sockets from systemd: {0}; start this from a service with a .socket unit, or give --web.listen-address"
+    )]
+    Systemd(io::Error),
     /// SIGINT and SIGTERM cannot be waited for.
     #[error("cannot wait for signals: {0}; see this process's limit on open files")]
     Signals(io::Error),

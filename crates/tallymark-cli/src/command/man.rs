@@ -150,10 +150,7 @@ mod tests {
             Command::new("tallymark").about("It").after_help("More.\n\nExit codes:\n  3  odd\n\nExamples:\n  it -x");
         let page = String::from_utf8(page(&command, "tallymark-it").unwrap()).unwrap();
 
-        assert!(
-            page.contains(".SH \"EXIT STATUS\"\n.nf\n3  odd\n.fi\n.SH EXAMPLES\n.nf\nit \\-x\n"),
-            "{page}"
-        );
+        assert!(page.contains(".SH \"EXIT STATUS\"\n.nf\n3  odd\n.fi\n.SH EXAMPLES\n.nf\nit \\-x\n"), "{page}");
         assert!(page.find("More.").unwrap() < page.find(".SH OPTIONS").unwrap());
     }
 

@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Push(push::Push),
     Rules(rules::Rules),
     Run(run::Run),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     Set(set::Set),
     Show(show::Show),
 }

@@ -7,9 +7,9 @@ mod grafana;
 mod panel;
 
 use crate::error::Error;
+use crate::output;
 use crate::overview::Overview;
 use crate::source::Source;
-use crate::output;
 
 /// Make a Grafana dashboard of what a store, a URL or a file holds
 ///

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::output;
 use crate::overview::Overview;
 use crate::source::Source;
-use crate::output;
 
 /// Make Prometheus rules of what a store, a URL or a file holds
 ///
