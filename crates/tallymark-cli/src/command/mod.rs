@@ -1,7 +1,10 @@
 //! The commands, one file each.
 
 mod check;
+mod delete;
+mod doctor;
 mod drain;
+mod gc;
 mod serve;
 mod show;
 
@@ -11,7 +14,10 @@ use crate::error::Error;
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Check(check::Check),
+    Delete(delete::Delete),
+    Doctor(doctor::Doctor),
     Drain(drain::Drain),
+    Gc(gc::Gc),
     Serve(serve::Serve),
     Show(show::Show),
 }
@@ -20,7 +26,10 @@ impl Command {
     pub(crate) fn run(self) -> Result<(), Error> {
         match self {
             Command::Check(check) => check.run(),
+            Command::Delete(delete) => delete.run(),
+            Command::Doctor(doctor) => doctor.run(),
             Command::Drain(drain) => drain.run(),
+            Command::Gc(gc) => gc.run(),
             Command::Serve(serve) => serve.run(),
             Command::Show(show) => show.run(),
         }
