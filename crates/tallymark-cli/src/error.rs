@@ -31,6 +31,12 @@ pub(crate) enum Error {
     /// Metrics are not as they should be; what is wrong with them was printed.
     #[error("{0} finding{plural}", plural = if *.0 == 1 { "" } else { "s" })]
     Findings(usize),
+    /// Something about the store wants doing; what it is was printed.
+    #[error("{0} thing{plural} to look after", plural = if *.0 == 1 { "" } else { "s" })]
+    Warnings(usize),
+    /// There is nothing that a command could do what it does with.
+    #[error("{0}: nothing fits; see what is there with tallymark show")]
+    NothingFits(String),
     /// What is in the store cannot be written in the format that was asked for.
     #[error("{url}: {source}")]
     Encode {

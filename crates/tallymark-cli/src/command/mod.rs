@@ -4,8 +4,11 @@ mod check;
 mod completions;
 mod counting;
 mod dashboard;
+mod delete;
+mod doctor;
 mod drain;
 mod exec;
+mod gc;
 mod inc;
 mod man;
 mod observe;
@@ -25,8 +28,11 @@ pub(crate) enum Command {
     Check(check::Check),
     Completions(completions::Completions),
     Dashboard(dashboard::Dashboard),
+    Delete(delete::Delete),
+    Doctor(doctor::Doctor),
     Drain(drain::Drain),
     Exec(exec::Exec),
+    Gc(gc::Gc),
     Inc(inc::Inc),
     Man(man::Man),
     Observe(observe::Observe),
@@ -44,8 +50,11 @@ impl Command {
             Command::Check(check) => check.run(),
             Command::Completions(completions) => completions.run(),
             Command::Dashboard(dashboard) => dashboard.run(),
+            Command::Delete(delete) => delete.run(),
+            Command::Doctor(doctor) => doctor.run(),
             Command::Drain(drain) => drain.run(),
             Command::Exec(exec) => exec.run(),
+            Command::Gc(gc) => gc.run(),
             Command::Inc(inc) => inc.run(),
             Command::Man(man) => man.run(),
             Command::Observe(observe) => observe.run(),
