@@ -18,7 +18,15 @@
 
 mod command;
 mod error;
+mod json;
+mod lint;
+mod output;
+mod rows;
+mod selector;
+mod source;
 mod store;
+mod table;
+mod units;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -63,6 +71,7 @@ pub fn run(arguments: impl IntoIterator<Item: Into<OsString> + Clone>) -> u8 {
     };
     match cli.command.run() {
         Ok(()) => 0,
+        Err(Error::Ended(status)) => status,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {error}");
             error.exit_code()

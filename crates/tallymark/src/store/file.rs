@@ -15,7 +15,7 @@ use crate::limits::{self, Limits};
 use crate::merge::{self, Conflict};
 use crate::series::Note;
 use crate::store::StoreReading;
-use crate::{Error, clock, record};
+use crate::{Error, clock, own_metrics, record};
 
 /// The family of the marks by which a spool remembers removals: no definition's key starts like this.
 #[cfg(feature = "sqlite")]
@@ -108,6 +108,13 @@ impl FileStore {
         self.file.attach(cells, family, &record::encode_values(labels.values()), shared.shape(), created)
     }
 
+    /// The definitions in the file when it was last looked at, in the order in which they came into it.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        // No series: their numbers are below this one.
+        let records = self.file.descriptors(0, u32::MAX).families;
+        records.iter().filter_map(|family| record::decode_family(&family.key, &family.details)).collect()
+    }
+
     /// The fork gate must be held.
     pub(crate) fn write_note(&self, cells: &Attachment, note: &Note) {
         self.file.write_image(cells, note.part, note.stamp, &note.bytes);
@@ -142,7 +149,7 @@ impl FileStore {
         for notice in news {
             log::warn!("{}: {notice}", self.path().display());
         }
-        let own = [merge::file_metrics(&self.file.status()), merge::merged_metrics(&merged)].concat();
+        let own = [own_metrics::of_file(&self.file.status()), own_metrics::of_merging(&merged)].concat();
         StoreReading { families: merged.families, own }
     }
 
@@ -179,6 +186,16 @@ impl FileStore {
     /// When it was last drained, and when that last failed: nanoseconds since boot, 0 for never.
     pub(crate) fn drained(&self) -> (u64, u64) {
         self.file.drained()
+    }
+
+    /// What is in the file, and the definitions of its families by their numbers.
+    pub(crate) fn inspect(&self) -> (file::Inspection, Vec<Option<Arc<Family>>>) {
+        let known = self.known();
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let inspection = self.file.inspect();
+        known.descriptors.learn(&self.file, inspection.file);
+        let families = (0..inspection.series.len()).map(|number| known.descriptors.family(number).cloned()).collect();
+        (inspection, families)
     }
 
     /// How the file is doing.

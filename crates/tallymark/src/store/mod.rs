@@ -5,7 +5,13 @@
 
 pub(crate) mod file;
 #[cfg(feature = "sqlite")]
+pub(crate) mod groups;
+#[cfg(feature = "sqlite")]
 pub(crate) mod ledger;
+#[cfg(feature = "sqlite")]
+mod removal;
+#[cfg(feature = "sqlite")]
+mod report;
 mod url;
 
 use std::collections::HashMap;
@@ -15,7 +21,13 @@ use std::time::Duration;
 
 pub use file::FileStore;
 #[cfg(feature = "sqlite")]
+pub use groups::{Changes, Entry, Groups, Revision};
+#[cfg(feature = "sqlite")]
 pub use ledger::{LedgerStore, Reason};
+#[cfg(feature = "sqlite")]
+pub use removal::HeldLabels;
+#[cfg(feature = "sqlite")]
+pub use report::{FileReport, Holdings, LedgerReport, Report};
 pub use tallymark_cells::file::Options;
 
 use tallymark_model::FamilySnapshot;
@@ -142,6 +154,16 @@ impl Store {
         }
     }
 
+    /// Where the groups are that were pushed beside it.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn groups(&self) -> groups::Place {
+        match self {
+            Store::Memory | Store::Capped(_) => groups::Place::Memory,
+            Store::File(file) => groups::Place::beside(file.path()),
+            Store::Ledger(store) => store.groups().clone(),
+        }
+    }
+
     /// Whether both are the same store, opened once.
     pub fn is(&self, other: &Store) -> bool {
         match (self, other) {
@@ -164,6 +186,21 @@ impl Store {
         }
     }
 
+    /// The definitions of all families that were ever counted in the file, or on this host in front of SQLite and Redis,
+    /// in the order in which they came: for programs that go on with what others have defined. Names may occur more than
+    /// once, with other labels or types. Nothing in memory.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let url = format!("file:{}/metrics.tally", directory.path().display());
+    /// tallymark::Registry::open(&url)?.counter("jobs", "Jobs done.").register_one()?.inc();
+    /// assert_eq!(tallymark::Store::open(&url)?.families()[0].name(), "jobs");
+    /// # Ok::<(), tallymark::Error>(())
+    /// ```
+    pub fn families(&self) -> Vec<tallymark_model::Family> {
+        self.file().map(|file| file.families()).unwrap_or_default()
+    }
+
     /// Begins what a store does in the background. Not under the fork gate.
     pub(crate) fn start(&self) {
         #[cfg(feature = "sqlite")]
@@ -184,6 +221,17 @@ impl Store {
                 let _ = limit;
                 Ok(())
             }
+        }
+    }
+
+    /// Whether what was counted is kept when this process ends and a store of many hosts is away: not with a spool in
+    /// memory. What is in memory altogether ends with the process, too.
+    pub fn outlives_process(&self) -> bool {
+        match self {
+            Store::Memory | Store::Capped(_) => false,
+            Store::File(_) => true,
+            #[cfg(feature = "sqlite")]
+            Store::Ledger(store) => store.has_spool_file(),
         }
     }
 

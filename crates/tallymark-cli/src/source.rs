@@ -1,0 +1,293 @@
+//! Where a command reads metrics from: a store, somebody's `/metrics`, a file, or stdin.
+//!
+//! Every command that looks at metrics takes the same word for them and reads them here, so that what can be shown can
+//! also be checked and sent. Reading changes no number. What is done with them is not known here.
+
+use std::borrow::Cow;
+use std::fs;
+use std::io::{self, Read};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use tallymark::model::{FamilySnapshot, Snapshot, parse};
+use tallymark::{Registry, Store};
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+
+use crate::error::Error;
+use crate::store;
+
+/// How long a store of many hosts, or a server, may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most that a server may answer: some millions of series. More is taken for an endless answer, which would fill the
+/// memory.
+const LARGEST_ANSWER: u64 = 1 << 30;
+
+/// What servers are asked for: OpenMetrics, which says more than the text format.
+const WANTED: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8,\
+                      text/plain;version=1.0.0;escaping=allow-utf-8;q=0.8,text/plain;version=0.0.4;q=0.7,*/*;q=0.1";
+
+/// The kinds of stores, as their URLs begin.
+const STORES: [&str; 8] =
+    ["memory:", "file:", "sqlite:", "redis:", "rediss:", "unix:", "redis+cluster:", "rediss+cluster:"];
+
+/// Metrics that can be read, once or again and again.
+pub(crate) struct Source {
+    /// What it is called in messages: never with a password.
+    name: String,
+    place: Place,
+}
+
+enum Place {
+    Store(Store),
+    Url { url: String, authorization: Option<String> },
+    File(String),
+    Stdin,
+}
+
+/// An exposition as somebody wrote it.
+pub(crate) struct Text {
+    /// The text.
+    pub(crate) body: String,
+    /// Whether it is OpenMetrics; else it is the text format.
+    pub(crate) is_openmetrics: bool,
+}
+
+/// What was read.
+pub(crate) enum Reading {
+    /// What a store holds.
+    Snapshot(Snapshot),
+    /// What somebody wrote.
+    Text(Text),
+}
+
+impl Source {
+    /// Opens a store that is there; of the other sources it only understands the name.
+    ///
+    /// - a store's URL, such as `file:/run/app/metrics.tally`;
+    /// - `http://…` or `https://…`, which may have `user:password@`; without a path it is that of `/metrics`;
+    /// - `-`, which is stdin;
+    /// - anything else is the path of a file with an exposition.
+    ///
+    /// # Errors
+    /// As [`store::open_existing`].
+    pub(crate) fn open(source: &str) -> Result<Source, Error> {
+        if source == "-" {
+            return Ok(Source { name: "stdin".to_owned(), place: Place::Stdin });
+        }
+        if source.starts_with("http://") || source.starts_with("https://") {
+            let (url, authorization) = address(source);
+            return Ok(Source { name: url.clone(), place: Place::Url { url, authorization } });
+        }
+        if is_file(source) {
+            return Ok(Source { name: source.to_owned(), place: Place::File(source.to_owned()) });
+        }
+        let store = store::open_existing(source)?;
+        Ok(Source { name: store.url(), place: Place::Store(store) })
+    }
+
+    /// What it is called in messages.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The families and their values, whatever the source is.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and [`Error::Source`] with the line that is no metric.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, Error> {
+        match self.read()? {
+            Reading::Snapshot(snapshot) => Ok(snapshot),
+            Reading::Text(text) => text.snapshot().map_err(|error| self.trouble(error.to_string())),
+        }
+    }
+
+    /// What the source holds: of a store the numbers, of all others the text as it came.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store does not answer, [`Error::Source`] if the file or the server cannot be read or
+    /// gives no text.
+    pub(crate) fn read(&self) -> Result<Reading, Error> {
+        match &self.place {
+            Place::Store(store) => {
+                store.flush(PATIENCE)?;
+                Ok(Reading::Snapshot(Registry::with_store(store.clone()).snapshot()))
+            }
+            Place::Url { url, authorization } => {
+                self.fetch(url, authorization.as_deref()).map(Reading::Text).map_err(|problem| self.trouble(problem))
+            }
+            Place::File(path) => {
+                let bytes = fs::read(path).map_err(|error| self.trouble(format!("{error}; {}", Source::KINDS)))?;
+                self.text(bytes, None).map(Reading::Text)
+            }
+            Place::Stdin => {
+                let mut bytes = Vec::new();
+                io::stdin().lock().read_to_end(&mut bytes).map_err(|error| self.trouble(error.to_string()))?;
+                self.text(bytes, None).map(Reading::Text)
+            }
+        }
+    }
+
+    /// What can be read, for messages.
+    const KINDS: &str = "a source is a store's URL such as file:/run/app/metrics.tally, a URL http://…, a file with metrics, or - for stdin";
+
+    fn fetch(&self, url: &str, authorization: Option<&str>) -> Result<Text, String> {
+        let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
+        let mut request = config.new_agent().get(url).header(ACCEPT, WANTED);
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let mut answer = request.call().map_err(|error| format!("{error}; is its server running?"))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let bytes = answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec();
+        let bytes = bytes.map_err(|error| error.to_string())?;
+        if !status.is_success() {
+            let said = String::from_utf8_lossy(&bytes);
+            let said = said.lines().next().unwrap_or_default().trim();
+            let colon = if said.is_empty() { "" } else { ": " };
+            return Err(format!("the server answered {status}{colon}{}", said.chars().take(200).collect::<String>()));
+        }
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if content_type.is_some_and(|found| found.starts_with("text/html")) {
+            return Err("the server answered a web page; give the URL of its metrics, often …/metrics".to_owned());
+        }
+        Text::new(bytes, content_type).map_err(|error| error.to_string())
+    }
+
+    fn text(&self, bytes: Vec<u8>, content_type: Option<&str>) -> Result<Text, Error> {
+        if bytes.starts_with(b"TALLYMRK") {
+            return Err(self.trouble(format!("a store, not a text of metrics; write file:{}", self.name)));
+        }
+        Text::new(bytes, content_type).map_err(|error| self.trouble(error.to_string()))
+    }
+
+    fn trouble(&self, problem: String) -> Error {
+        Error::Source { source_name: self.name.clone(), problem }
+    }
+}
+
+impl Text {
+    /// The text that the bytes are; without a content type it is OpenMetrics if it ends as that does.
+    fn new(bytes: Vec<u8>, content_type: Option<&str>) -> Result<Text, parse::ParseError> {
+        let body = match String::from_utf8(bytes) {
+            Ok(body) => body,
+            Err(error) => parse::utf8(error.as_bytes())?.to_owned(),
+        };
+        let is_openmetrics = match content_type {
+            Some(found) => found.trim_start().starts_with("application/openmetrics-text"),
+            None => body.trim_end_matches('\n').lines().next_back() == Some("# EOF"),
+        };
+        Ok(Text { body, is_openmetrics })
+    }
+
+    /// The families of the text, with their names as they are written.
+    ///
+    /// A text that is not quite as it should be is read as the official Python client does, which Prometheus' own server is
+    /// as patient as; if that does not help either, the error is the strict reader's.
+    fn snapshot(&self) -> Result<Snapshot, parse::ParseError> {
+        let strictly = if self.body.ends_with('\n') {
+            self.strictly()
+        } else {
+            Text { body: format!("{}\n", self.body), ..*self }.strictly()
+        };
+        if self.is_openmetrics || strictly.is_ok() {
+            return strictly.map(|families| Snapshot { families });
+        }
+        let patiently = parse::text(&self.body).map(|family| family.map(FamilySnapshot::from)).collect();
+        let families: Result<Vec<FamilySnapshot>, _> = patiently;
+        families.or(strictly).map(|families| Snapshot { families })
+    }
+
+    /// The families of the text, or the first thing in it that is not as its format demands.
+    ///
+    /// # Errors
+    /// [`parse::ParseError`] with the line.
+    pub(crate) fn strictly(&self) -> Result<Vec<FamilySnapshot>, parse::ParseError> {
+        if self.is_openmetrics {
+            return parse::openmetrics(&self.body).map(|family| family.map(FamilySnapshot::from)).collect();
+        }
+        parse::strict_text(&self.body, usize::MAX)
+    }
+}
+
+/// Whether the word is a path: neither a store's URL nor something that wants to be one.
+fn is_file(source: &str) -> bool {
+    if STORES.iter().any(|kind| source.starts_with(kind)) {
+        return false;
+    }
+    let kind = source.split_once(':').map_or("", |(kind, _)| kind);
+    let is_kind = kind.len() > 1 && kind.chars().all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter));
+    !is_kind || fs::exists(source).unwrap_or(false)
+}
+
+/// A URL without its user, with the path that it means, and what is to be said for the user.
+fn address(url: &str) -> (String, Option<String>) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+    let path = match path {
+        "" | "/" => Cow::Borrowed("/metrics"),
+        path if path.starts_with('?') => Cow::Owned(format!("/metrics{path}")),
+        path => Cow::Borrowed(path),
+    };
+    let authorization = user.map(|user| {
+        let (name, password) = user.split_once(':').unwrap_or((user, ""));
+        let said: Vec<u8> = percent_decode_str(name).chain([b':']).chain(percent_decode_str(password)).collect();
+        format!("Basic {}", STANDARD.encode(said))
+    });
+    (format!("{scheme}://{host}{path}"), authorization)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_that_of_the_metrics_and_its_password_is_kept_out_of_it() {
+        for (url, without, authorization) in [
+            ("http://host:9090", "http://host:9090/metrics", None),
+            ("http://host/", "http://host/metrics", None),
+            ("http://host?name[]=a", "http://host/metrics?name[]=a", None),
+            ("https://host/a/b?c", "https://host/a/b?c", None),
+            ("http://me:a%40b@[::1]:1/x", "http://[::1]:1/x", Some("Basic bWU6YUBi")),
+            ("http://me@host/x", "http://host/x", Some("Basic bWU6")),
+        ] {
+            assert_eq!(address(url), (without.to_owned(), authorization.map(str::to_owned)), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_url_is_no_file() {
+        for (source, expected) in [
+            ("metrics.txt", true),
+            ("./a:b", true),
+            ("a/b:c", true),
+            ("file:/a", false),
+            ("redis+cluster://a,b", false),
+            ("carrier-pigeon:coop", false),
+        ] {
+            assert_eq!(is_file(source), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn openmetrics_is_known_by_its_type_or_by_its_end() {
+        let text = |body: &str, content_type| Text::new(body.as_bytes().to_vec(), content_type).unwrap().is_openmetrics;
+
+        assert!(text("a 1\n# EOF\n", None));
+        assert!(text("a 1\n# EOF", None));
+        assert!(!text("# EOF\na 1\n", None));
+        assert!(!text("a 1\n# EOF\n", Some("text/plain")));
+        assert!(text("a 1\n", Some("application/openmetrics-text; version=1.0.0")));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused_with_their_line() {
+        let refused = Text::new(b"a 1\n\xff 2\n".to_vec(), None).err().unwrap();
+
+        assert_eq!("line 2: the byte 0xff is not UTF-8", refused.to_string());
+    }
+}
