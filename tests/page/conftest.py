@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("browser", "serving")
+pytest.register_assert_rewrite("browser", "serving", "steps")
 
 from browser import Browser, Page  # noqa: E402
 from serving import Served  # noqa: E402
@@ -28,16 +28,6 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page that must not complain of anything; a test that makes it forgets `problems`."""
-    page = chromium.page()
-    yield page
-    page.close()
-
-    assert page.problems == []
-
-
-@pytest.fixture
 def serve(tallymark: str, tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Starts servers with options, in memory unless a store is named."""
     started: list[Served] = []
@@ -50,6 +40,20 @@ def serve(tallymark: str, tmp_path: Path) -> Iterator[Callable[..., Served]]:
     yield start
     for one in started:
         one.stop()
+
+
+@pytest.fixture
+def page(chromium: Browser, serve: Callable[..., Served]) -> Iterator[Page]:
+    """
+    A page that must not complain of anything; a test that makes it do so clears its `problems`.
+
+    It is closed before the servers are, which it would miss.
+    """
+    page = chromium.page()
+    yield page
+    page.close()
+
+    assert page.problems == []
 
 
 @pytest.fixture
