@@ -32,4 +32,4 @@ pub use listen::listen;
 pub use options::Options;
 pub use server::Server;
 #[cfg(feature = "gateway")]
-pub use web::{ConfigError, Gateway, Web, WebOptions};
+pub use web::{ConfigError, Web, WebOptions};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tallymark_transport::Options;
+use tallymark_transport::gateway;
 use tallymark_transport::serve::WebOptions;
 
 /// Where to listen, and who may come.
@@ -52,6 +53,58 @@ pub(super) struct Listening {
     /// Let clients delete all groups: PUT /api/v1/admin/wipe
     #[arg(long = "web.enable-admin-api")]
     admin_api: bool,
+}
+
+/// What becomes of what is pushed.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Pushing")]
+pub(super) struct Pushing {
+    /// Add what is pushed to what was, unless a push says otherwise; without this, a push replaces the last one
+    #[arg(long = "push.aggregate")]
+    aggregate: bool,
+
+    /// Forget a group that nobody has pushed to for so long, unless a push says otherwise [default: never]
+    #[arg(long = "push.ttl", value_name = "DURATION", value_parser = duration)]
+    ttl: Option<Duration>,
+
+    /// Series of all groups together; a push of more is refused
+    #[arg(long = "push.max-series", value_name = "N", default_value = "1000000")]
+    max_series: usize,
+
+    /// The largest body of a push when it is unpacked; a larger one gets 413
+    #[arg(long = "push.max-decoded", value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
+    max_decoded: usize,
+
+    /// Let paths name labels with any text, written U__...
+    #[arg(long = "push.enable-utf8-names")]
+    utf8_names: bool,
+
+    /// Accepted for the Pushgateway's sake: checking costs what the push costs, and is done
+    #[arg(long = "push.disable-consistency-check", hide = true)]
+    _unchecked: bool,
+}
+
+impl Pushing {
+    /// What a gateway is told.
+    pub(super) fn gateway(&self) -> gateway::Options {
+        let flags = [
+            ("push.aggregate", self.aggregate.to_string()),
+            ("push.enable-utf8-names", self.utf8_names.to_string()),
+            ("push.max-decoded", self.max_decoded.to_string()),
+            ("push.max-series", self.max_series.to_string()),
+            ("push.ttl", self.ttl.map_or(String::new(), |ttl| format!("{ttl:?}"))),
+        ];
+        gateway::Options {
+            aggregate: self.aggregate,
+            ttl: self.ttl,
+            max_series: self.max_series,
+            max_decoded_bytes: self.max_decoded,
+            utf8_names: self.utf8_names,
+            build: vec![("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],
+            flags: flags.map(|(name, value)| (name.to_owned(), value)).into(),
+            ..gateway::Options::default()
+        }
+    }
 }
 
 /// How much clients may ask of the server.
@@ -107,6 +160,7 @@ impl Limits {
             max_scrapes: self.scrapes,
             header_timeout: self.header_timeout,
             write_timeout: self.write_timeout,
+            protobuf: true,
             // A push that has come is to be answered; process managers give 10 seconds and more.
             shutdown_timeout: Duration::from_secs(8),
             ..Options::default()

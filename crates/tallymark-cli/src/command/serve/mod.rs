@@ -18,13 +18,12 @@ use listenfd::ListenFd;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tallymark::{Registry, Store};
-use tallymark_transport::serve::{Gateway, Web, listen};
+use tallymark::Store;
+use tallymark_transport::serve::{Web, listen};
 use tallymark_transport::{ServeError, Server};
 
 use crate::error::Error;
-use flags::{Limits, Listening};
-use stores::Stores;
+use flags::{Limits, Listening, Pushing};
 
 /// Files that are open beside connections: stores, logs, a certificate being read.
 const OTHER_FILES: u64 = 256;
@@ -58,6 +57,9 @@ pub(crate) struct Serve {
     listening: Listening,
 
     #[command(flatten)]
+    pushing: Pushing,
+
+    #[command(flatten)]
     limits: Limits,
 
     /// What is said on stderr
@@ -74,13 +76,13 @@ impl Serve {
         log::start(self.log_level, self.log_format);
         let stores = self.open()?;
         let urls: Vec<String> = stores.iter().map(Store::url).collect();
-        let registries = stores.into_iter().map(Registry::with_store).collect();
+        let (groups, sources) = stores::sources(&stores)?;
 
         let options = self.limits.server();
         allow_files(options.max_connections);
         let web = flags::web(&self.listening, &self.limits);
         let path = format!("{}{}", web.route_prefix, web.telemetry_path);
-        let web = Web::new(web, &options, Arc::new(Stores(registries)), Gateway).map_err(Error::Config)?;
+        let web = Web::new(web, self.pushing.gateway(), &options, sources, groups).map_err(Error::Config)?;
         let scheme = if web.speaks_tls() { "https" } else { "http" };
         let (listeners, addrs) = self.listen()?;
 

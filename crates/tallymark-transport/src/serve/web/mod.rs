@@ -16,7 +16,6 @@ mod config;
 mod everything;
 mod options;
 mod own;
-mod pushes;
 mod rate;
 mod refusal;
 mod route;
@@ -31,28 +30,32 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
+use tallymark::Groups;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinError;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::handler::{Handler, TEXT, failed, joined, panic_text, requested_names, respond};
 use super::service::{Answer, Service};
 use super::{Exposition, Options, ServeError, Server, Source};
-use crate::gateway::page;
+use crate::gateway::{self, Gateway, page};
 use body::{Bodies, Held};
 pub use config::ConfigError;
 use config::{Config, Places, Watched};
 use everything::Everything;
 pub use options::WebOptions;
 use own::Own;
-pub use pushes::Gateway;
 use rate::Rate;
 use refusal::Refusal;
 use route::{Route, Routes};
 use stream::Stream;
 
-/// Threads for what is neither a scrape nor a push: a password, and whether the stores are well.
-const OTHER_THREADS: usize = 2;
+/// How many questions about groups and about the stores' health are answered at once.
+const READS: usize = 2;
+
+/// Threads for what is neither a scrape nor a push: those, and a password.
+const OTHER_THREADS: usize = READS + 1;
 
 /// What a [`Server`] does for `tallymark serve`.
 pub struct Web {
@@ -63,27 +66,32 @@ pub struct Web {
     everything: Arc<Everything>,
     compression: bool,
     pushes: Arc<Semaphore>,
-    looks: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
     threads: usize,
     answer_timeout: Duration,
     quit: Notify,
 }
 
 impl Web {
-    /// Serves `stores` and what `gateway` has, for a server with the options `server`.
+    /// Serves `sources` and what is pushed to `groups`, for a server with the options `server`.
+    ///
+    /// Of `push` this sets what it knows itself: whether there is a wipe, and the names of its own metrics.
     ///
     /// # Errors
     /// [`ConfigError`] if a file of `options` cannot be followed.
     pub fn new(
         options: WebOptions,
+        push: gateway::Options,
         server: &Options,
-        stores: Arc<dyn Source>,
-        gateway: Gateway,
+        sources: Vec<Arc<dyn Source>>,
+        groups: Groups,
     ) -> Result<Web, ConfigError> {
         let rate = options.max_requests_per_second.filter(|rate| *rate > 0);
         let rate = rate.map(|rate| Rate { interval: Duration::from_secs(1) / rate, burst: rate });
         let places = Places { config: options.config_file.clone(), tokens: options.tokens_file.clone(), rate };
-        let everything = Arc::new(Everything { own: Own::new(), stores, gateway });
+        let own = Own::new();
+        let gateway = Gateway::open(groups, gateway::Options { admin: options.admin_api, own: own.families(), ..push });
+        let everything = Arc::new(Everything::new(own, sources, gateway));
         let pushes = options.max_pushes.clamp(1, Semaphore::MAX_PERMITS);
         Ok(Web {
             routes: Routes::new(&options),
@@ -93,7 +101,7 @@ impl Web {
             everything,
             compression: server.compression,
             pushes: Arc::new(Semaphore::new(pushes)),
-            looks: Arc::new(Semaphore::new(1)),
+            reads: Arc::new(Semaphore::new(READS)),
             threads: server.max_scrapes.saturating_add(pushes).saturating_add(OTHER_THREADS),
             answer_timeout: options.answer_timeout,
             quit: Notify::new(),
@@ -118,7 +126,7 @@ impl Web {
         let path = self.routes.inside(head.uri.path()).unwrap_or_default();
         // A browser asks what it may before it has any credentials; nothing is told that is not written in the manual.
         if head.method != Method::OPTIONS {
-            access::admit(config, route, &head.headers, || pushes::job(path)).await?;
+            access::admit(config, route, &head.headers, || self.everything.gateway.job(path)).await?;
         }
         let route = route.ok_or_else(|| self.routes.not_found())?;
         self.routes.allow(route, &head.method)?;
@@ -132,16 +140,17 @@ impl Web {
                 let started = Instant::now();
                 let held = self.bodies.read(body).await?;
                 let (method, bytes) = (head.method.clone(), held.bytes.len());
-                let answer = self.gateway(path.to_owned(), head, held).await?;
+                let answer = self.gateway(&self.pushes, path.to_owned(), head, held).await?;
                 self.everything.own.pushed(&method, bytes, started.elapsed());
                 Ok(answer)
             }
-            Route::Delete | Route::Groups | Route::Wipe => self.gateway(path.to_owned(), head, Held::default()).await,
-            Route::Healthy => Ok(respond(StatusCode::OK, &[(CONTENT_TYPE, TEXT)], b"OK\n".to_vec())),
+            Route::Delete | Route::Wipe => self.gateway(&self.pushes, path.to_owned(), head, Held::default()).await,
+            Route::Groups => self.gateway(&self.reads, path.to_owned(), head, Held::default()).await,
+            Route::Healthy => Ok(text("OK")),
             Route::Ready => self.ready().await,
             Route::Quit => {
                 self.quit.notify_one();
-                Ok(respond(StatusCode::OK, &[(CONTENT_TYPE, TEXT)], b"Requesting termination... Goodbye!\n".to_vec()))
+                Ok(text("Requesting termination... Goodbye!"))
             }
             Route::Page => Ok(asset(path, &head).unwrap_or_else(|| self.routes.not_found().answer())),
             Route::Root => {
@@ -152,21 +161,36 @@ impl Web {
     }
 
     /// Hands a request to the gateway, when it is its turn.
-    async fn gateway(&self, path: String, head: Parts, held: Held) -> Result<Answer, Refusal> {
+    async fn gateway(&self, turns: &Arc<Semaphore>, path: String, head: Parts, held: Held) -> Result<Answer, Refusal> {
+        let done = self.in_turn(turns, move |everything| {
+            // The head of an answer is the same with and without its body, which the HTTP library leaves out.
+            let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
+            let (query, headers, body) = (head.uri.query(), &head.headers, &held.bytes);
+            everything.gateway.handle(&gateway::Request { method, path: &path, query, headers, body })
+        });
+        match done.await? {
+            Some(Ok(answer)) => Ok(gateway_answer(answer)),
+            Some(Err(panic)) => Ok(failed(&panic_text("the gateway", panic))),
+            None => Err(Refusal::PushTime(self.answer_timeout)),
+        }
+    }
+
+    /// Does something on a thread that may block, when it is its turn; `None` if it takes too long.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        turns: &Arc<Semaphore>,
+        work: impl FnOnce(&Everything) -> T + Send + 'static,
+    ) -> Result<Option<Result<T, JoinError>>, Refusal> {
         let deadline = Instant::now() + self.answer_timeout;
-        let turn = timeout_at(deadline, self.pushes.clone().acquire_owned()).await;
+        let turn = timeout_at(deadline, turns.clone().acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(Refusal::NoTurn(self.answer_timeout)) };
         let everything = self.everything.clone();
         let work = tokio::task::spawn_blocking(move || {
-            // Both are held until the gateway is done, whoever still waits for it.
-            let (_turn, held) = (turn, held);
-            everything.gateway.answer(&head.method, &path, head.uri.query(), &head.headers, &held.bytes)
+            // Held until the work is done, whoever still waits for it: it is the threads that are counted.
+            let _turn = turn;
+            work(&everything)
         });
-        match timeout_at(deadline, work).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(panic)) => Ok(failed(&panic_text("the gateway", panic))),
-            Err(_) => Err(Refusal::PushTime(self.answer_timeout)),
-        }
+        Ok(timeout_at(deadline, work).await.ok())
     }
 
     /// The families as JSON, for the page and for scripts.
@@ -186,19 +210,11 @@ impl Web {
 
     /// Whether a scrape would be answered.
     async fn ready(&self) -> Result<Answer, Refusal> {
-        let Ok(look) = self.looks.clone().try_acquire_owned() else {
-            return Err(Refusal::Busy("questions of readiness"));
-        };
-        let everything = self.everything.clone();
-        let looked = tokio::task::spawn_blocking(move || {
-            let _look = look;
-            everything.ready().map_err(|error| error.to_string())
-        });
-        match timeout(self.answer_timeout, looked).await {
-            Ok(Ok(Ok(()))) => Ok(respond(StatusCode::OK, &[(CONTENT_TYPE, TEXT)], b"OK\n".to_vec())),
-            Ok(Ok(Err(problem))) => Err(Refusal::NotReady(problem)),
-            Ok(Err(panic)) => Ok(failed(&panic_text("the store", panic))),
-            Err(_) => Err(Refusal::AnswerTime(self.answer_timeout)),
+        match self.in_turn(&self.reads, |everything| everything.ready().map_err(|error| error.to_string())).await? {
+            Some(Ok(Ok(()))) => Ok(text("OK")),
+            Some(Ok(Err(problem))) => Err(Refusal::NotReady(problem)),
+            Some(Err(panic)) => Ok(failed(&panic_text("the store", panic))),
+            None => Err(Refusal::AnswerTime(self.answer_timeout)),
         }
     }
 
@@ -273,6 +289,18 @@ impl Server {
         let addr = addrs.and_then(|addrs| addrs.first().copied().ok_or_else(none));
         Server::start(addr.map_err(|source| ServeError::Resolve { source })?, listeners, options, web)
     }
+}
+
+fn text(line: &str) -> Answer {
+    respond(StatusCode::OK, &[(CONTENT_TYPE, TEXT)], format!("{line}\n").into_bytes())
+}
+
+/// An answer of the gateway, as HTTP has it.
+fn gateway_answer(answer: gateway::Answer) -> Answer {
+    let content_type = answer.content_type.map(|content_type| (CONTENT_TYPE, content_type));
+    let mut response = respond(answer.status, content_type.as_slice(), answer.body);
+    response.headers_mut().extend(answer.headers);
+    response
 }
 
 /// A file of the page, or that the browser has it.

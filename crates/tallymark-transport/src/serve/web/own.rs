@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hyper::{Method, StatusCode};
 use tallymark::{Counter, Error, Family, Gauge, Registry, Summary};
-use tallymark_model::Snapshot;
+use tallymark_model::{Kind, Snapshot};
 
 /// What the server counts of itself.
 pub(super) struct Own {
@@ -47,6 +47,12 @@ impl Own {
             clients: registry.gauge("tallymark_http_connections", "Clients that are connected.").register_one()?,
             registry,
         })
+    }
+
+    /// The families that there are, with the names that pushes could have.
+    pub(super) fn families(&self) -> Vec<(String, Kind)> {
+        let families = self.snapshot().families.into_iter();
+        families.map(|family| (family.family.text_name().into_owned(), family.family.kind())).collect()
     }
 
     /// Counts a request that was answered.
