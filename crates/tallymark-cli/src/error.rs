@@ -26,6 +26,9 @@ pub(crate) enum Error {
         /// What is wrong with it, and what would help.
         problem: String,
     },
+    /// Metrics are not as they should be; what is wrong with them was printed.
+    #[error("{0} finding{plural}", plural = if *.0 == 1 { "" } else { "s" })]
+    Findings(usize),
     /// What is in the store cannot be written in the format that was asked for.
     #[error("{url}: {source}")]
     Encode {

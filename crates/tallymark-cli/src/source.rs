@@ -4,7 +4,6 @@
 //! also be checked and sent. Reading changes no number. What is done with them is not known here.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
-use tallymark::model::{Body, FamilySnapshot, Kind, Snapshot, parse};
+use tallymark::model::{FamilySnapshot, Snapshot, parse};
 use tallymark::{Registry, Store};
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 
@@ -183,27 +182,34 @@ impl Text {
         Ok(Text { body, is_openmetrics })
     }
 
-    /// The families of the text. Those that are said in pieces come together, in the place of their first piece.
-    pub(crate) fn snapshot(&self) -> Result<Snapshot, parse::ParseError> {
-        let families = if self.is_openmetrics { parse::openmetrics(&self.body) } else { parse::text(&self.body) };
-        let families = families.map(|family| family.map(FamilySnapshot::from));
-        Ok(Snapshot { families: together(families.collect::<Result<_, _>>()?) })
-    }
-}
-
-/// Puts the pieces of a family together, which is what samples without a type are, and families that were interrupted.
-/// One that comes back as another type stays apart.
-fn together(pieces: Vec<FamilySnapshot>) -> Vec<FamilySnapshot> {
-    let mut families: Vec<FamilySnapshot> = Vec::with_capacity(pieces.len());
-    let mut places: HashMap<(String, Kind), usize> = HashMap::new();
-    for mut piece in pieces {
-        let place = *places.entry((piece.family.name().to_owned(), piece.family.kind())).or_insert(families.len());
-        match (families.get_mut(place).map(|known| &mut known.body), &mut piece.body) {
-            (Some(Body::Samples(known)), Body::Samples(more)) => known.append(more),
-            _ => families.push(piece),
+    /// The families of the text, with their names as they are written.
+    ///
+    /// A text that is not quite as it should be is read as the official Python client does, which Prometheus' own server is
+    /// as patient as; if that does not help either, the error is the strict reader's.
+    fn snapshot(&self) -> Result<Snapshot, parse::ParseError> {
+        let strictly = if self.body.ends_with('\n') {
+            self.strictly()
+        } else {
+            Text { body: format!("{}\n", self.body), ..*self }.strictly()
+        };
+        if self.is_openmetrics || strictly.is_ok() {
+            return strictly.map(|families| Snapshot { families });
         }
+        let patiently = parse::text(&self.body).map(|family| family.map(FamilySnapshot::from)).collect();
+        let families: Result<Vec<FamilySnapshot>, _> = patiently;
+        families.or(strictly).map(|families| Snapshot { families })
     }
-    families
+
+    /// The families of the text, or the first thing in it that is not as its format demands.
+    ///
+    /// # Errors
+    /// [`parse::ParseError`] with the line.
+    pub(crate) fn strictly(&self) -> Result<Vec<FamilySnapshot>, parse::ParseError> {
+        if self.is_openmetrics {
+            return parse::openmetrics(&self.body).map(|family| family.map(FamilySnapshot::from)).collect();
+        }
+        parse::strict_text(&self.body, usize::MAX)
+    }
 }
 
 /// Whether the word is a path: neither a store's URL nor something that wants to be one.
@@ -229,8 +235,7 @@ fn address(url: &str) -> (String, Option<String>) {
     };
     let authorization = user.map(|user| {
         let (name, password) = user.split_once(':').unwrap_or((user, ""));
-        let said: Vec<u8> =
-            percent_decode_str(name).chain([b':'].into_iter()).chain(percent_decode_str(password)).collect();
+        let said: Vec<u8> = percent_decode_str(name).chain([b':']).chain(percent_decode_str(password)).collect();
         format!("Basic {}", STANDARD.encode(said))
     });
     (format!("{scheme}://{host}{path}"), authorization)

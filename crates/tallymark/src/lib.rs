@@ -37,7 +37,7 @@ mod registry;
 mod series;
 mod store;
 
-pub use tallymark_cells::fork;
+pub use tallymark_cells::{ExactSum, fork};
 pub use tallymark_model as model;
 
 pub use error::Error;
@@ -47,5 +47,7 @@ pub use metric::{Counter, Gauge, Histogram, Info, StateSet, Summary};
 pub use registry::{Definition, Registry};
 pub use series::Series;
 #[cfg(feature = "sqlite")]
-pub use store::{Changes, Entry, Groups, LedgerStore, Reason, Revision};
+pub use store::{
+    Changes, Entry, FileReport, Groups, HeldLabels, Holdings, LedgerReport, LedgerStore, Reason, Report, Revision,
+};
 pub use store::{FileStore, Options, Store};

@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use crate::Cli;
 use crate::error::Error;
-use crate::stdout;
+use crate::output;
 
 /// Print what a shell needs to complete commands and options
 #[derive(clap::Args)]
@@ -25,6 +25,6 @@ impl Completions {
     pub(crate) fn run(self) -> Result<(), Error> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "tallymark", &mut script);
-        stdout::write(&script)
+        output::print(&script)
     }
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod check;
 mod completions;
 mod dashboard;
 mod drain;
@@ -14,6 +15,7 @@ use crate::error::Error;
 /// What to do.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    Check(check::Check),
     Completions(completions::Completions),
     Dashboard(dashboard::Dashboard),
     Drain(drain::Drain),
@@ -27,6 +29,7 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(self) -> Result<(), Error> {
         match self {
+            Command::Check(check) => check.run(),
             Command::Completions(completions) => completions.run(),
             Command::Dashboard(dashboard) => dashboard.run(),
             Command::Drain(drain) => drain.run(),

@@ -20,6 +20,7 @@ mod listen;
 mod options;
 mod pace;
 mod server;
+mod service;
 
 pub use error::ServeError;
 pub use exposition::Exposition;

@@ -181,6 +181,16 @@ impl FileStore {
         self.file.drained()
     }
 
+    /// What is in the file, and the definitions of its families by their numbers.
+    pub(crate) fn inspect(&self) -> (file::Inspection, Vec<Option<Arc<Family>>>) {
+        let known = self.known();
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let inspection = self.file.inspect();
+        known.descriptors.learn(&self.file, inspection.file);
+        let families = (0..inspection.series.len()).map(|number| known.descriptors.family(number).cloned()).collect();
+        (inspection, families)
+    }
+
     /// How the file is doing.
     pub(crate) fn status(&self) -> file::Status {
         self.file.status()

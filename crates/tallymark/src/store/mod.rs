@@ -8,6 +8,10 @@ pub(crate) mod file;
 pub(crate) mod groups;
 #[cfg(feature = "sqlite")]
 pub(crate) mod ledger;
+#[cfg(feature = "sqlite")]
+mod removal;
+#[cfg(feature = "sqlite")]
+mod report;
 mod url;
 
 use std::collections::HashMap;
@@ -20,6 +24,10 @@ pub use file::FileStore;
 pub use groups::{Changes, Entry, Groups, Revision};
 #[cfg(feature = "sqlite")]
 pub use ledger::{LedgerStore, Reason};
+#[cfg(feature = "sqlite")]
+pub use removal::HeldLabels;
+#[cfg(feature = "sqlite")]
+pub use report::{FileReport, Holdings, LedgerReport, Report};
 pub use tallymark_cells::file::Options;
 
 use tallymark_model::FamilySnapshot;

@@ -7,9 +7,9 @@ mod grafana;
 mod panel;
 
 use crate::error::Error;
+use crate::output;
 use crate::overview::Overview;
 use crate::source::Source;
-use crate::stdout;
 
 /// Make a Grafana dashboard of what a store, a URL or a file holds
 ///
@@ -42,6 +42,6 @@ impl Dashboard {
     pub(crate) fn run(self) -> Result<(), Error> {
         let held = Overview::of(&Source::open(&self.source)?.snapshot()?);
         let dashboard = grafana::dashboard(&panel::rows(&held), &self.title, self.datasource.as_deref());
-        stdout::write(format!("{dashboard:#}\n").as_bytes())
+        output::print_json(&dashboard)
     }
 }

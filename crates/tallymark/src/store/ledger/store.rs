@@ -152,6 +152,19 @@ impl LedgerStore {
         StoreReading { families: merged.families, own }
     }
 
+    /// Everything that the store holds, without sending it anything.
+    pub(crate) fn ask(&self, limit: Instant) -> Result<Stored, Trouble> {
+        let active = self.active();
+        wait_for(&active.drain, limit).ok_or_else(|| self.timeout()).and_then(|mut drain| drain.read(limit))
+    }
+
+    /// Where the journal is; none in memory.
+    pub(crate) fn journal(&self) -> Option<PathBuf> {
+        let mut name = self.settings.spool_path.clone()?.into_os_string();
+        name.push(".journal");
+        Some(PathBuf::from(name))
+    }
+
     fn merge(&self, mut stored: Stored) -> Merged {
         // As a file has them: in the order of their creation, whatever order the store has.
         stored.series.sort_unstable_by(|one, other| {
@@ -299,11 +312,7 @@ impl LedgerStore {
                 // SQLite's files are not closed: that would give up locks of this process.
                 std::mem::forget(inherited);
             }
-            let journal = self.settings.spool_path.as_ref().map(|path| {
-                let mut name = path.clone().into_os_string();
-                name.push(".journal");
-                PathBuf::from(name)
-            });
+            let journal = self.journal();
             let ledger = (self.connect)(&self.settings);
             let drain = Drain::new(ledger, journal, self.settings.instance.clone(), self.settings.lease);
             let drain = Mutex::new(drain.expiring(self.settings.limits.ttl));
