@@ -1,4 +1,4 @@
-"""What every test may use: a registry of its own, a clock that stands still, and the command."""
+"""What every test of the product may use: a registry of its own, a clock that stands still, the command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tallymark
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 @pytest.fixture(scope="session", name="tallymark")
-def built_command() -> str:
-    """The command tallymark, built by cargo."""
+def command() -> str:
+    """The command of that name, built by cargo."""
     subprocess.run(
         ["cargo", "build", "--quiet", "--package", "tallymark-cli"], cwd=ROOT, check=True
     )

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tallymark::model::encode::EncodeError;
 use tallymark_transport::ServeError;
+use tallymark_transport::push::PushError;
 
 /// Why a command could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,21 @@ pub(crate) enum Error {
         /// What is wrong, and with which family.
         source: EncodeError,
     },
+    /// The arguments contradict each other, or lack something.
+    #[error("{0}")]
+    Usage(String),
+    /// The arguments contradict what is in the store.
+    #[error("{0}")]
+    Contradiction(String),
+    /// The store has no room for a new series.
+    #[error("{0}: no room for a new series, nothing was counted; make room on its file system")]
+    NoRoom(String),
+    /// Metrics could not be sent.
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// The command that was run ended with this exit status, of which there is nothing to tell.
+    #[error("exit status {0}")]
+    Ended(u8),
     /// A file or directory cannot be written.
     #[error("{}: {source}", path.display())]
     File {
@@ -81,7 +97,8 @@ impl Error {
     /// The exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Error::NotShared(_) | Error::Store(tallymark::Error::Url { .. }) => Error::USAGE,
+            Error::Ended(status) => *status,
+            Error::NotShared(_) | Error::Usage(_) | Error::Store(tallymark::Error::Url { .. }) => Error::USAGE,
             _ => Error::FAILURE,
         }
     }

@@ -96,7 +96,11 @@ fn page(command: &Command, name: &str) -> io::Result<Vec<u8>> {
 /// What a manual calls a paragraph of the help, and what stands in it.
 fn heading(paragraph: &str) -> Option<(&'static str, &str)> {
     const HEADINGS: [(&str, &str); 2] = [("Exit codes:", "EXIT STATUS"), ("Examples:", "EXAMPLES")];
-    HEADINGS.iter().find_map(|(start, heading)| Some((*heading, paragraph.strip_prefix(start)?.trim_matches('\n'))))
+    HEADINGS.iter().find_map(|(start, heading)| {
+        let rest = paragraph.strip_prefix(start)?;
+        // What follows on the same line is a sentence, not a line that is set in.
+        Some((*heading, rest.strip_prefix('\n').unwrap_or(rest.trim_start())))
+    })
 }
 
 /// A paragraph; lines that are set in stand as they are.

@@ -2,13 +2,20 @@
 
 mod check;
 mod completions;
+mod counting;
 mod dashboard;
 mod drain;
 mod exec;
+mod inc;
 mod man;
+mod observe;
+mod push;
 mod rules;
+mod run;
 mod serve;
+mod set;
 mod show;
+mod update;
 
 use crate::error::Error;
 
@@ -20,9 +27,14 @@ pub(crate) enum Command {
     Dashboard(dashboard::Dashboard),
     Drain(drain::Drain),
     Exec(exec::Exec),
+    Inc(inc::Inc),
     Man(man::Man),
+    Observe(observe::Observe),
+    Push(push::Push),
     Rules(rules::Rules),
+    Run(run::Run),
     Serve(serve::Serve),
+    Set(set::Set),
     Show(show::Show),
 }
 
@@ -34,9 +46,14 @@ impl Command {
             Command::Dashboard(dashboard) => dashboard.run(),
             Command::Drain(drain) => drain.run(),
             Command::Exec(exec) => exec.run(),
+            Command::Inc(inc) => inc.run(),
             Command::Man(man) => man.run(),
+            Command::Observe(observe) => observe.run(),
+            Command::Push(push) => push.run(),
             Command::Rules(rules) => rules.run(),
+            Command::Run(run) => run.run(),
             Command::Serve(serve) => serve.run(),
+            Command::Set(set) => set.run(),
             Command::Show(show) => show.run(),
         }
     }

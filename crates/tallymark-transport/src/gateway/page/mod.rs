@@ -3,7 +3,8 @@
 //! Plain HTML, CSS and JavaScript modules, as they are in this folder, in the binary: nothing is built, and nothing comes
 //! from another host. [`asset`] gives the files, [`families_json`] the numbers, and [`HEADERS`] what must be sent with
 //! both. The page asks for what it shows by relative links, so it works under any prefix; whoever serves it under `/x`
-//! sends a browser that asks for `/x` to `/x/`. It keeps nothing: no cookies, and a token only until it is closed.
+//! sends a browser that asks for `/x` to `/x/`. It sets no cookies, and
+//! keeps a token only until it is closed.
 //!
 //! Nothing here knows requests, sockets, stores or groups.
 
@@ -63,7 +64,7 @@ macro_rules! file {
     }};
 }
 
-const ASSETS: [(&str, Asset); 13] = [
+const ASSETS: [(&str, Asset); 15] = [
     ("/", file!("index.html", "text/html; charset=utf-8")),
     ("/page/page.css", file!("page.css", "text/css; charset=utf-8")),
     ("/page/icon.svg", file!("icon.svg", "image/svg+xml")),
@@ -75,8 +76,10 @@ const ASSETS: [(&str, Asset); 13] = [
     ("/page/chart.js", file!("chart.js", "text/javascript; charset=utf-8")),
     ("/page/table.js", file!("table.js", "text/javascript; charset=utf-8")),
     ("/page/metrics.js", file!("metrics.js", "text/javascript; charset=utf-8")),
+    ("/page/family.js", file!("family.js", "text/javascript; charset=utf-8")),
     ("/page/series.js", file!("series.js", "text/javascript; charset=utf-8")),
-    ("/page/server.js", file!("server.js", "text/javascript; charset=utf-8")),
+    ("/page/groups.js", file!("groups.js", "text/javascript; charset=utf-8")),
+    ("/page/health.js", file!("health.js", "text/javascript; charset=utf-8")),
 ];
 
 /// 64 bits of FNV-1a in hexadecimal digits, in quotes: enough to tell one build's file from another's.
