@@ -164,6 +164,16 @@ impl Outline {
         told
     }
 
+    /// The first word of the name, which families of one subject have in common.
+    pub(crate) fn subject(&self) -> &str {
+        self.name.split(['_', '.', ':']).next().unwrap_or_default()
+    }
+
+    /// Whether it is about a program's insides, or ours, and not about what the program is for.
+    pub(crate) fn is_inside(&self) -> bool {
+        ["process", "python", "tallymark"].contains(&self.subject())
+    }
+
     /// What the gauge's name says it is: a moment, in seconds since 1970.
     pub(crate) fn is_moment(&self) -> bool {
         const MOMENTS: [&str; 4] = ["_timestamp_seconds", "_start_time_seconds", "_created", "_timestamp"];

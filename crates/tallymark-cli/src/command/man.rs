@@ -71,37 +71,40 @@ fn page(command: &Command, name: &str) -> io::Result<Vec<u8>> {
     manual.render_name_section(&mut page)?;
     manual.render_synopsis_section(&mut page)?;
     manual.render_description_section(&mut page)?;
-    for paragraph in behind.split("\n\n").filter(|one| heading(one).is_none()) {
-        Roff::new().control("PP", []).to_writer(&mut page)?;
-        text(paragraph).to_writer(&mut page)?;
+    let (sections, paragraphs): (Vec<_>, Vec<_>) = behind.split("\n\n").partition(|one| heading(one).is_some());
+    let mut description = Roff::new();
+    for paragraph in paragraphs {
+        description.control("PP", []);
+        text(&mut description, paragraph);
     }
+    description.to_writer(&mut page)?;
     manual.render_options_section(&mut page)?;
-    if command.has_subcommands() {
-        commands(command, name).to_writer(&mut page)?;
+    let mut rest = Roff::new();
+    commands(&mut rest, command, name);
+    for (heading, paragraph) in sections.into_iter().filter_map(heading) {
+        rest.control("SH", [heading]);
+        text(&mut rest, paragraph);
     }
-    for paragraph in behind.split("\n\n") {
-        if let Some((heading, rest)) = heading(paragraph) {
-            Roff::new().control("SH", [heading]).to_writer(&mut page)?;
-            text(rest).to_writer(&mut page)?;
-        }
-    }
-    environment(command).to_writer(&mut page)?;
+    environment(&mut rest, command);
     if name != "tallymark" {
-        let other = [bold("tallymark"), roman("(1), for the exit codes of all commands")];
-        Roff::new().control("SH", ["SEE ALSO"]).text(other).to_writer(&mut page)?;
+        rest.control("SH", ["SEE ALSO"]).text([bold("tallymark"), roman("(1), for the exit codes of all commands")]);
     }
+    rest.to_writer(&mut page)?;
     Ok(page)
 }
 
 /// What a manual calls a paragraph of the help, and what stands in it.
 fn heading(paragraph: &str) -> Option<(&'static str, &str)> {
     const HEADINGS: [(&str, &str); 2] = [("Exit codes:", "EXIT STATUS"), ("Examples:", "EXAMPLES")];
-    HEADINGS.iter().find_map(|(start, heading)| Some((*heading, paragraph.strip_prefix(start)?.trim_matches('\n'))))
+    HEADINGS.iter().find_map(|(start, heading)| {
+        let rest = paragraph.strip_prefix(start)?;
+        // What follows on the same line is a sentence, not a line that is set in.
+        Some((*heading, rest.strip_prefix('\n').unwrap_or(rest.trim_start())))
+    })
 }
 
 /// A paragraph; lines that are set in stand as they are.
-fn text(paragraph: &str) -> Roff {
-    let mut roff = Roff::new();
+fn text(roff: &mut Roff, paragraph: &str) {
     let mut as_it_is = false;
     for line in paragraph.trim_end().lines() {
         if line.starts_with(' ') != as_it_is {
@@ -113,23 +116,21 @@ fn text(paragraph: &str) -> Roff {
     if as_it_is {
         roff.control("fi", []);
     }
-    roff
 }
 
-fn commands(command: &Command, name: &str) -> Roff {
-    let mut roff = Roff::new();
-    roff.control("SH", ["COMMANDS"]);
+fn commands(roff: &mut Roff, command: &Command, name: &str) {
+    if command.has_subcommands() {
+        roff.control("SH", ["COMMANDS"]);
+    }
     for below in command.get_subcommands() {
         let about = below.get_about().map(ToString::to_string).unwrap_or_default();
         let page = format!("{name}-{}", below.get_name());
         roff.control("TP", []).text([bold(page), roman("(1)")]).text([roman(about)]);
     }
-    roff
 }
 
 /// The variables that options can be given by.
-fn environment(command: &Command) -> Roff {
-    let mut roff = Roff::new();
+fn environment(roff: &mut Roff, command: &Command) {
     let variables: Vec<_> = command.get_arguments().filter_map(|one| Some((one.get_env()?, one.get_help()?))).collect();
     if !variables.is_empty() {
         roff.control("SH", ["ENVIRONMENT"]);
@@ -137,7 +138,6 @@ fn environment(command: &Command) -> Roff {
     for (variable, help) in variables {
         roff.control("TP", []).text([bold(variable.to_string_lossy())]).text([roman(help.to_string())]);
     }
-    roff
 }
 
 #[cfg(test)]

@@ -42,6 +42,6 @@ impl Dashboard {
     pub(crate) fn run(self) -> Result<(), Error> {
         let held = Overview::of(&Source::open(&self.source)?.snapshot()?);
         let dashboard = grafana::dashboard(&panel::rows(&held), &self.title, self.datasource.as_deref());
-        output::print(format!("{dashboard:#}\n").as_bytes())
+        output::print_json(&dashboard)
     }
 }

@@ -14,9 +14,6 @@ const RANGE: &str = "$__rate_interval";
 /// The dashboard's two variables; of all series if nothing is chosen.
 const CHOSEN: &str = "job=~\"$job\",instance=~\"$instance\"";
 
-/// What belongs to a program's insides, and stands closed at the end.
-const INSIDES: [&str; 3] = ["tallymark", "process", "python"];
-
 /// Panels under a heading.
 pub(super) struct Row {
     pub(super) title: String,
@@ -77,28 +74,24 @@ pub(super) struct Query {
 
 /// The rows, by the first word of the names: the application's, then what has a word to itself, then the insides.
 pub(super) fn rows(held: &Overview) -> Vec<Row> {
-    let mut by_prefix: BTreeMap<&str, Vec<&Outline>> = BTreeMap::new();
+    let mut by_subject: BTreeMap<&str, Vec<&Outline>> = BTreeMap::new();
     for family in held.families() {
-        let prefix = family.name.split(['_', '.', ':']).next().unwrap_or_default();
-        by_prefix.entry(prefix).or_default().push(family);
+        by_subject.entry(family.subject()).or_default().push(family);
     }
     let failures = Failures::in_all(held);
     let panels = |families: &[&Outline]| families.iter().flat_map(|family| panels(held, &failures, family)).collect();
     let (mut rows, mut insides) = (Vec::new(), Vec::new());
     let mut single: Vec<&Outline> = Vec::new();
-    for (prefix, families) in &by_prefix {
-        let row = |closed| Row {
-            title: (*prefix).to_owned(),
-            beginnings: vec![(*prefix).to_owned()],
-            closed,
-            panels: panels(families),
+    for (subject, families) in by_subject {
+        let closed = families.iter().all(|family| family.is_inside());
+        let row = || {
+            let title = subject.to_owned();
+            Row { title: title.clone(), beginnings: vec![title], closed, panels: panels(&families) }
         };
-        if INSIDES.contains(prefix) {
-            insides.push(row(true));
-        } else if families.len() == 1 {
-            single.extend(families);
-        } else {
-            rows.push(row(false));
+        match families.len() {
+            _ if closed => insides.push(row()),
+            1 => single.extend(families),
+            _ => rows.push(row()),
         }
     }
     if !single.is_empty() {

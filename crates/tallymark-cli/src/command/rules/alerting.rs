@@ -12,7 +12,7 @@ use super::recording::RANGE;
 use super::{Duration, Rule};
 use crate::overview::{Outline, Overview};
 use crate::promql::{quote, select};
-use crate::relations::{Failures, Job};
+use crate::relations::{Failures, Job, LAST_SUCCESS};
 
 /// The share of failures that is too large.
 const TOO_MANY: &str = "0.05";
@@ -105,9 +105,7 @@ fn gone(held: &Overview, job: Option<&str>) -> Vec<Rule> {
         let what = format!("Prometheus cannot scrape {job}, or has no such target.");
         rules.push(alerting("TargetDown", format!("{up} == 0 or absent({up})"), "5m", Severity::Critical, &what));
     }
-    let is_insides = |family: &&Outline| {
-        ["tallymark_", "process_", "python_", "push_"].iter().any(|one| family.name.starts_with(one))
-    };
+    let is_insides = |family: &&Outline| family.is_inside() || family.name.starts_with("push_");
     let any = held.families().find(|family| !is_insides(family) && family.series > 0);
     if let Some(family) = any {
         let absent = format!("absent({})", select(&sampled(family), &[]));
@@ -130,8 +128,9 @@ fn sampled(family: &Outline) -> String {
 
 fn of_job(job: &Job<'_>, age: &Duration) -> Vec<Rule> {
     let success = select(&job.last_success.metric, &[]);
-    let name = camel(&job.last_success.name, crate::relations::LAST_SUCCESS);
-    let which = told(job.last_success);
+    let name = camel(&job.last_success.name, LAST_SUCCESS);
+    let stem = job.last_success.name.trim_end_matches(LAST_SUCCESS);
+    let which = told(job.last_success).unwrap_or_else(|| stem.to_owned());
     let late = format!("{which} has not succeeded for {{{{ $value | humanizeDuration }}}}.");
     let old = format!("time() - {success} > {}", age.seconds);
     let mut rules = vec![alerting(&format!("{name}NotSucceeding"), old, "0m", Severity::Critical, &late)];
@@ -153,15 +152,18 @@ fn failing(failures: &Failures<'_>) -> Rule {
 fn failing_push(held: &Overview) -> Option<Rule> {
     let (pushed, failed) = (held.family("push_time_seconds")?, held.family("push_failure_time_seconds")?);
     let expr = format!("{} > {}", select(&failed.metric, &[]), select(&pushed.metric, &[]));
-    let what = format!("The last push of {} was refused; the gateway's log says why.", told(pushed));
+    let what = format!(
+        "The last push of {} was refused; the gateway's log says why.",
+        told(pushed).unwrap_or_else(|| "a group".to_owned())
+    );
     Some(alerting("PushFailing", expr, "5m", Severity::Warning, &what))
 }
 
-/// The values of the labels, for a message.
-fn told(family: &Outline) -> String {
+/// The values of the labels, for a message, if there are labels.
+fn told(family: &Outline) -> Option<String> {
     let legacy = family.labels.keys().filter(|label| name::is_legacy_label(label));
     let values: Vec<String> = legacy.map(|label| format!("{label} {{{{ $labels.{label} }}}}")).collect();
-    if values.is_empty() { "the job".to_owned() } else { values.join(", ") }
+    (!values.is_empty()).then(|| values.join(", "))
 }
 
 /// `NightlyBackup` of `nightly_backup_last_run`, without the end.

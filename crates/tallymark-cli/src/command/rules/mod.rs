@@ -57,7 +57,12 @@ impl Rules {
         let interval = self.interval.map(|interval| interval.text);
         let group = |(name, rules)| Group { name, interval: interval.clone(), rules };
         let groups = groups.into_iter().filter(|(_, rules)| !rules.is_empty()).map(group).collect();
-        output::print(File { groups }.written(self.json).as_bytes())
+        let file = File { groups };
+        if self.json {
+            return output::print_json(&file);
+        }
+        // UNWRAP: lists and maps of text have a YAML, whatever the text is.
+        output::print(serde_saphyr::to_string(&file).expect("text can be written as YAML").as_bytes())
     }
 }
 
@@ -96,16 +101,6 @@ enum Rule {
         labels: BTreeMap<&'static str, String>,
         annotations: BTreeMap<&'static str, String>,
     },
-}
-
-impl File {
-    fn written(&self, json: bool) -> String {
-        // UNWRAP: lists and maps of text have a JSON and a YAML, whatever the text is.
-        if json {
-            return serde_json::to_string_pretty(self).expect("text can be written as JSON") + "\n";
-        }
-        serde_saphyr::to_string(self).expect("text can be written as YAML")
-    }
 }
 
 /// A duration as Prometheus writes it.

@@ -1,5 +1,5 @@
-//! What is worth recording: the rate of each counter, and how often, how long on average and at most what histograms and
-//! summaries have seen.
+//! What is worth recording of an application: the rate of each counter, and of histograms and summaries how often something
+//! was observed, the mean and the quantiles.
 //!
 //! Names are `level:metric:operation`: the labels that are left, what is measured, what was done to it.
 
@@ -18,7 +18,7 @@ pub(super) const RANGE: &str = "5m";
 
 /// The recording rules.
 pub(super) fn rules(held: &Overview) -> Vec<Rule> {
-    held.families().flat_map(of_family).collect()
+    held.families().filter(|family| !family.is_inside()).flat_map(of_family).collect()
 }
 
 fn of_family(family: &Outline) -> Vec<Rule> {
