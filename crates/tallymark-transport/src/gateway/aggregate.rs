@@ -37,16 +37,32 @@ pub(super) struct Writer {
     pub(super) total: Vec<f64>,
 }
 
-/// The group with a push added.
+/// Families as they can be added to any group: series have their start times, and what cannot be added up is refused or left
+/// out.
+pub(super) fn addable(
+    mut families: BTreeMap<String, Family>,
+    options: &Options,
+) -> Result<Vec<(String, Family)>, Refusal> {
+    take_start_times(&mut families);
+    for (name, family) in &mut families {
+        if adds_up(name, family.kind) {
+            for (labels, series) in &mut family.series {
+                check(series).map_err(|problem| problem.refusal(name, labels, options))?;
+            }
+        }
+    }
+    Ok(families.into_iter().collect())
+}
+
+/// The group with a push added, whose families are [`addable`].
 pub(super) fn added(
     group: &Group,
-    mut families: BTreeMap<String, Family>,
+    families: &[(String, Family)],
     adding: Adding,
     ask: &Ask,
     options: &Options,
     now: f64,
 ) -> Result<Group, Refusal> {
-    take_start_times(&mut families);
     let mut group = group.clone();
     for (name, family) in families {
         let kept = group.families.entry(name.clone()).or_insert_with(|| {
@@ -63,19 +79,18 @@ pub(super) fn added(
         let kept = Arc::make_mut(kept);
         kept.pushed = now;
         if !family.help.is_empty() {
-            kept.help = family.help;
+            kept.help.clone_from(&family.help);
         }
-        let is_sum = adds_up(&name, family.kind);
-        for (labels, series) in family.series {
+        let is_sum = adds_up(name, family.kind);
+        for (labels, series) in &family.series {
             if !is_sum {
                 put(kept, labels, series, ask.gauge);
                 continue;
             }
-            let named = |problem: Problem| problem.refusal(&name, &labels, options);
-            let series = addable(series).map_err(named)?;
-            let writer = writer(&series, adding, ask).map_err(named)?;
-            let sum = kept.series.entry(labels.clone()).or_insert_with(|| nothing_like(&series));
-            add(sum, series, writer, options, now).map_err(named)?;
+            let named = |problem: Problem| problem.refusal(name, labels, options);
+            let writer = writer(series, adding, ask).map_err(named)?;
+            let sum = kept.series.entry(labels.clone()).or_insert_with(|| nothing_like(series));
+            add(sum, series.clone(), writer, options, now).map_err(named)?;
         }
     }
     Ok(group)
@@ -160,9 +175,9 @@ fn take_start_times(families: &mut BTreeMap<String, Family>) {
 }
 
 /// Puts a series whose numbers are not added to the others.
-fn put(family: &mut Family, labels: Labels, new: Series, gauge: GaugeMode) {
-    let Some(kept) = family.series.get_mut(&labels) else {
-        family.series.insert(labels, new);
+fn put(family: &mut Family, labels: &Labels, new: &Series, gauge: GaugeMode) {
+    let Some(kept) = family.series.get_mut(labels) else {
+        family.series.insert(labels.clone(), new.clone());
         return;
     };
     match (family.kind, &mut kept.value, &new.value) {
@@ -172,12 +187,12 @@ fn put(family: &mut Family, labels: Labels, new: Series, gauge: GaugeMode) {
             GaugeMode::Min => *kept = exact(kept.value().min(new.value())),
             GaugeMode::Max => *kept = exact(kept.value().max(new.value())),
         },
-        _ => *kept = new,
+        _ => kept.clone_from(new),
     }
 }
 
-/// The series without what cannot be added up, if the rest can.
-fn addable(mut series: Series) -> Result<Series, Problem> {
+/// Checks that a series can be added up, and leaves out what cannot: quantiles and native histograms.
+fn check(series: &mut Series) -> Result<(), Problem> {
     let is_count = |count: f64| count.is_finite() && count >= 0.0;
     match &mut series.value {
         Value::Single { total, .. } if !is_count(total.value()) => {
@@ -209,7 +224,7 @@ fn addable(mut series: Series) -> Result<Series, Problem> {
     if series.created.is_some_and(|created| !created.is_finite()) {
         return Err(Problem::Shape("has a start time that is no number"));
     }
-    Ok(series)
+    Ok(())
 }
 
 /// Whose running total the series is; `None` if it is a delta.

@@ -36,7 +36,7 @@ use tallymark_model::Snapshot;
 
 use ask::Ask;
 use cache::{Cache, StoreKey};
-use group::Group;
+use group::{Group, Push};
 pub use options::Options;
 use refusal::Refusal;
 
@@ -148,8 +148,7 @@ impl Gateway {
             return Answer::not_found();
         }
         let change = match *request.method {
-            Method::PUT => self.push(request, group::Method::Put),
-            Method::POST => self.push(request, group::Method::Post),
+            Method::PUT | Method::POST => self.push(request),
             Method::DELETE => self.delete(request),
             Method::OPTIONS => {
                 let headers = vec![(ALLOW, HeaderValue::from_static(METHODS))];
@@ -187,12 +186,13 @@ impl Gateway {
         Ok(state.cache.groups().filter(|group| !group.has_ended(now)).cloned().collect())
     }
 
-    fn push(&self, request: &Request<'_>, method: group::Method) -> Result<StatusCode, Refusal> {
+    fn push(&self, request: &Request<'_>) -> Result<StatusCode, Refusal> {
         let key = path::key(request.path, self.options.utf8_names)?;
         let ask = Ask::read(request, &self.options)?;
         let body = body::read(request.headers, request.body, &self.options)?;
         let store_key = StoreKey::from(document::store_key(&key));
-        let families = metric::families(body, &key, self.now());
+        let push = metric::families(body, &key, self.now())
+            .and_then(|families| Push::new(request.method == Method::PUT, families, &ask, &self.options));
         self.change(|cache, now| {
             if let Some((_, reason)) = cache.unreadable() {
                 return Change::nothing(Err(Refusal::unavailable(format!(
@@ -210,7 +210,7 @@ impl Gateway {
                 cache.check_room(&store_key, &group, self.options.max_series)?;
                 Ok(Arc::new(group))
             };
-            let new = families.clone().and_then(|families| old.pushed(method, families, &ask, &self.options, now));
+            let new = push.as_ref().map_err(Refusal::clone).and_then(|push| old.pushed(push, &ask, &self.options, now));
             match new.and_then(fits) {
                 Ok(group) => Change { groups: vec![(store_key.clone(), Some(group))], outcome: Ok(StatusCode::OK) },
                 Err(refusal) if refusal.stamped => match fits(old.refused(&ask, now)) {

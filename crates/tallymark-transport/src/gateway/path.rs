@@ -164,7 +164,7 @@ mod tests {
             ("/metrics/job/a/b-c/d", "\"b-c\" is no label name"),
             ("/metrics/job/a/@base64/Lw", "\"\" is no label name"),
             ("/metrics/job/%ff", "the path \"/metrics/job/%ff\" is not UTF-8"),
-            ] {
+        ] {
             let found = labels(path).unwrap_err();
             assert!(found.contains(reason), "{path}: {found}");
         }
