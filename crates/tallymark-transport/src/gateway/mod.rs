@@ -159,6 +159,11 @@ impl Gateway {
         change.map_or_else(Answer::from, Answer::empty)
     }
 
+    /// The job of the group that a path names, if it names one.
+    pub(crate) fn job(&self, path: &str) -> Option<String> {
+        path::key(path, self.options.utf8_names).ok()?.remove("job")
+    }
+
     /// All groups as one snapshot: the families of each name together, and when each group was pushed.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 use super::service::{Answer, Service};
-use super::{Exposition, Options};
+use super::{Exposition, Options, ServeError};
 
 /// Why a source has no snapshot; its text is what the scraper reads.
 pub type SourceError = Box<dyn Error + Send + Sync>;
@@ -44,6 +44,14 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// Whatever keeps the whole scrape from being answered. The scraper sees its text with status 500.
     fn snapshot(&self, names: &[String]) -> Result<Snapshot, SourceError>;
+
+    /// Says, at little cost, whether a snapshot could be taken now. One that does not know says yes.
+    ///
+    /// # Errors
+    /// What a scrape would be told.
+    fn ready(&self) -> Result<(), SourceError> {
+        Ok(())
+    }
 }
 
 impl<F> Source for F
@@ -111,21 +119,32 @@ impl Handler {
 
     /// The answer to a scrape with this query and these headers, whatever its path.
     pub(super) async fn scrape(&self, query: Option<&str>, headers: &HeaderMap) -> Answer {
+        let accept = joined(headers, &ACCEPT);
+        let accept_encoding = joined(headers, &ACCEPT_ENCODING);
+        let compression = self.compression;
+        let names = query.map(requested_names).unwrap_or_default();
+        let negotiate = if self.protobuf { Format::negotiate_with_protobuf } else { Format::negotiate };
+        self.snapshot_as(names, move |snapshot| {
+            Exposition::in_format(snapshot, negotiate(accept.as_deref()), accept_encoding.as_deref(), compression)
+        })
+        .await
+    }
+
+    /// A snapshot of these names, as `write` writes it.
+    pub(super) async fn snapshot_as(
+        &self,
+        names: Vec<String>,
+        write: impl FnOnce(&Snapshot) -> Result<Exposition, ServeError> + Send + 'static,
+    ) -> Answer {
         let Ok(permit) = self.scrapes.clone().try_acquire_owned() else {
             let text = format!("{} scrapes are running already, which is the limit; ask again later\n", self.limit);
             return respond(StatusCode::SERVICE_UNAVAILABLE, &[(CONTENT_TYPE, TEXT)], text.into());
         };
         let source = self.source.clone();
-        let names = query.map(requested_names).unwrap_or_default();
-        let accept = joined(headers, &ACCEPT);
-        let accept_encoding = joined(headers, &ACCEPT_ENCODING);
-        let compression = self.compression;
-        let negotiate = if self.protobuf { Format::negotiate_with_protobuf } else { Format::negotiate };
         let scrape = tokio::task::spawn_blocking(move || -> Result<Exposition, SourceError> {
             // Held until the source is done, also when the client has long left: it is the threads that are counted.
             let _permit = permit;
-            let snapshot = source.snapshot(&names)?;
-            Ok(Exposition::in_format(&snapshot, negotiate(accept.as_deref()), accept_encoding.as_deref(), compression)?)
+            Ok(write(&source.snapshot(&names)?)?)
         });
         match scrape.await {
             Ok(Ok(exposition)) => respond_with(exposition),
@@ -178,7 +197,7 @@ pub(super) fn respond(status: StatusCode, headers: &[(HeaderName, &str)], body: 
 }
 
 /// A header that may come in several lines, as the one list that they are; lines that are not ASCII are left out.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+pub(super) fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let mut lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     let mut list = lines.next()?.to_owned();
     for line in lines {
