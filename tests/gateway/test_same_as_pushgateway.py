@@ -1,7 +1,7 @@
 """
-The same requests to Debian's Pushgateway and to ours: the same statuses, and the same metrics after them.
+The same requests to Debian's Pushgateway and to ours have the same statuses and the same effect.
 
-What differs on purpose is listed with the reason in ``DIFFERENCES``, and must differ: the list stays true.
+What differs on purpose is listed with the reason in ``DIFFERENCES``, and must differ.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Ask(NamedTuple):
     method: str
     path: str
     body: bytes = b""
-    headers: dict[str, str] = {}
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def put(path: str, body: str = "m 1\n", **headers: str) -> Ask:
@@ -40,13 +40,11 @@ def delete(path: str) -> Ask:
     return Ask("DELETE", f"/metrics/job{path}")
 
 
-def named(headers: dict[str, str]) -> dict[str, str]:
-    return {name.replace("_", "-"): value for name, value in headers.items()}
+def named(headers: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((name.replace("_", "-"), value) for name, value in headers.items())
 
 
-HISTOGRAM = (
-    '# TYPE h histogram\nh_bucket{le="1"} 2\nh_bucket{le="+Inf"} 3\nh_sum 4.5\nh_count 3\n'
-)
+HISTOGRAM = '# TYPE h histogram\nh_bucket{le="1"} 2\nh_bucket{le="+Inf"} 3\nh_sum 4.5\nh_count 3\n'
 SUMMARY = '# TYPE s summary\ns{quantile="0.5"} 1\ns{quantile="0.9"} 2\ns_sum 3\ns_count 7\n'
 DELIMITED = (
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
@@ -112,11 +110,13 @@ CASES: dict[str, list[Ask]] = {
     "help texts": [put("/a", "# HELP m One.\nm 1\n"), put("/b", "# HELP m Two.\nm 1\n")],
     "stamps": [put("/a", '# TYPE push_time_seconds counter\npush_time_seconds{l="1"} 1\n')],
     "a label of the type": [put("/a/quantile/1", SUMMARY)],
-    "protobuf": [Ask("PUT", "/metrics/job/a", UP, {"Content-Type": DELIMITED})],
+    "protobuf": [Ask("PUT", "/metrics/job/a", UP, (("Content-Type", DELIMITED),))],
     "text as protobuf": [put("/a", Content_Type=DELIMITED)],
     "other protobuf": [put("/a", Content_Type=DELIMITED.replace("delimited", "text"))],
     "other types": [put("/a", Content_Type="application/x-www-form-urlencoded")],
-    "gzip": [Ask("PUT", "/metrics/job/a", gzip.compress(b"m 1\n"), {"Content-Encoding": "gzip"})],
+    "gzip": [
+        Ask("PUT", "/metrics/job/a", gzip.compress(b"m 1\n"), (("Content-Encoding", "gzip"),))
+    ],
     "no gzip": [put("/a", Content_Encoding="gzip")],
     "identity": [put("/a", Content_Encoding="identity")],
     "the wipe": [put("/a"), Ask("PUT", "/api/v1/admin/wipe")],
@@ -136,7 +136,11 @@ CASES: dict[str, list[Ask]] = {
     "a reserved label": [put("/a", 'm{__x="1"} 1\n')],
     "br": [put("/a", Content_Encoding="br")],
     "OpenMetrics": [
-        put("/a", "# TYPE m counter\nm_total 1\n# EOF\n", Content_Type="application/openmetrics-text")
+        put(
+            "/a",
+            "# TYPE m counter\nm_total 1\n# EOF\n",
+            Content_Type="application/openmetrics-text",
+        )
     ],
     "a bucket twice": [put("/a", '# TYPE h histogram\nh_bucket{le="1"} 1\nh_bucket{le="1.0"} 1\n')],
     "a histogram without a count": [put("/a", '# TYPE h histogram\nh_bucket{le="+Inf"} 3\n')],
@@ -169,7 +173,7 @@ class Gateway:
         """Give the status and the body of an answer."""
         connection = HTTPConnection(HOST, self.port, timeout=60)
         try:
-            connection.request(ask.method, ask.path, ask.body, ask.headers)
+            connection.request(ask.method, ask.path, ask.body, dict(ask.headers))
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         finally:
