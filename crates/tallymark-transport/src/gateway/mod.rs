@@ -112,6 +112,24 @@ pub enum Error {
 }
 
 /// Answers pushes, and keeps what they brought.
+///
+/// ```
+/// use hyper::{HeaderMap, Method, StatusCode};
+/// use tallymark::{Groups, Store};
+/// use tallymark_transport::gateway::{Gateway, Options, Request};
+///
+/// let options = Options { aggregate: true, ..Options::default() };
+/// let gateway = Gateway::open(Groups::open(&Store::Memory)?, options);
+/// let (path, headers) = ("/metrics/job/backup", HeaderMap::new());
+/// for _ in 0..2 {
+///     let push = Request { method: &Method::POST, path, query: None, headers: &headers, body: b"jobs_total 1\n" };
+///     assert_eq!(gateway.handle(&push).status, StatusCode::OK);
+/// }
+///
+/// let snapshot = gateway.snapshot()?;
+/// assert_eq!(snapshot.families[0].samples()[0].value, 2.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Gateway {
     options: Options,
     started: f64,
