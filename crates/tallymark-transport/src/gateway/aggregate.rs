@@ -37,12 +37,17 @@ pub(super) struct Writer {
     pub(super) total: Vec<f64>,
 }
 
-/// Families as they can be added to any group: series have their start times, and what cannot be added up is refused or left
-/// out.
+/// Families as they can be added to any group: untyped ones whose name is a counter's are counters, series have their start
+/// times, and what cannot be added up is refused or left out.
 pub(super) fn addable(
     mut families: BTreeMap<String, Family>,
     options: &Options,
 ) -> Result<Vec<(String, Family)>, Refusal> {
+    for (name, family) in &mut families {
+        if family.kind == Kind::Unknown && name.ends_with("_total") {
+            family.kind = Kind::Counter;
+        }
+    }
     take_start_times(&mut families);
     for (name, family) in &mut families {
         if adds_up(name, family.kind) {
@@ -134,7 +139,7 @@ fn adds_up(name: &str, kind: Kind) -> bool {
 
 /// The name without the suffix that says that an untyped sample counts.
 fn untyped_stem(name: &str) -> Option<&str> {
-    ["_total", "_count", "_sum", "_bucket"].into_iter().find_map(|suffix| name.strip_suffix(suffix))
+    ["_count", "_sum", "_bucket"].into_iter().find_map(|suffix| name.strip_suffix(suffix))
 }
 
 /// Gives the values of families `…_created`, which the text format has as gauges, to the series whose start they are.
