@@ -1,9 +1,9 @@
 //! Pushed groups: what the Pushgateway keeps for jobs that end before anybody could scrape them, and totals that add up.
 //!
 //! ```text
-//! request ──> path ──> body ──> metric ──> group ──> cache ──> document ──> the store's groups
-//!             labels   bytes to families   the group  fits all   bytes
-//!                      families            after it   others
+//! request ──> path ──> body ──> reading ──> group ──> cache ──> document ──> the store's groups
+//!             labels   samples  families    the group  fits all  bytes
+//!                                           after it   others
 //! ```
 //!
 //! A [`Gateway`] answers requests and gives a snapshot of all groups. It opens no sockets: a server hands it requests whose
@@ -19,10 +19,13 @@ mod body;
 mod cache;
 mod document;
 mod group;
+mod growth;
+mod message;
 mod metric;
 mod options;
 pub mod page;
 mod path;
+mod reading;
 mod refusal;
 mod snapshot;
 
@@ -214,7 +217,7 @@ impl Gateway {
         let ask = Ask::read(request, &self.options)?;
         let body = body::read(request.headers, request.body, &self.options)?;
         let store_key = StoreKey::from(document::store_key(&key));
-        let push = metric::families(body, &key, self.now())
+        let push = reading::families(body, &key, self.now())
             .and_then(|families| Push::new(request.method == Method::PUT, families, &ask, &self.options));
         self.change(|cache, now| {
             if let Some((_, reason)) = cache.unreadable() {
