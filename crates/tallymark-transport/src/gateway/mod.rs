@@ -252,8 +252,7 @@ impl Gateway {
         let key = path::key(request.path, self.options.utf8_names)?;
         let store_key = document::store_key(&key);
         self.change(|cache, _| {
-            let groups =
-                cache.keys().filter(|known| ***known == *store_key).map(|known| (known.clone(), None)).collect();
+            let groups = cache.has(&store_key).then(|| (StoreKey::from(&*store_key), None)).into_iter().collect();
             Change { groups, outcome: Ok(StatusCode::ACCEPTED) }
         })
     }
@@ -273,6 +272,10 @@ impl Gateway {
         let mut state = self.state();
         let mut is_fresh = false;
         loop {
+            if Instant::now() > limit {
+                let reason = "other servers write to the store all the time; push again later";
+                return Err(Refusal::unavailable(reason));
+            }
             let now = self.now();
             // Groups that have ended go first: they are in nobody's way.
             let ended: Vec<_> = state.cache.ended(now).into_iter().map(|key| (key, None)).collect();
@@ -285,10 +288,6 @@ impl Gateway {
             let is_done = if change.groups.is_empty() { is_fresh } else { state.write(&change.groups, limit)? };
             if is_done {
                 return change.outcome;
-            }
-            if Instant::now() > limit {
-                let reason = "other servers write to the store all the time; push again later";
-                return Err(Refusal::unavailable(reason));
             }
             state.catch_up(limit).map_err(Refusal::unavailable)?;
             is_fresh = true;
