@@ -53,7 +53,13 @@ class Browser:
         with open(profile.with_suffix(".log"), "wb") as log:
             self._process = subprocess.Popen(
                 # There its ends are to be 3 and 4, which may be anybody's here.
-                ["bash", "-c", f'exec 98<&{told} 99>&{tells} 3<&98 4>&99; exec "$@"', "-", *command],
+                [
+                    "bash",
+                    "-c",
+                    f'exec 98<&{told} 99>&{tells} 3<&98 4>&99; exec "$@"',
+                    "-",
+                    *command,
+                ],
                 pass_fds=(told, tells),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -162,7 +168,7 @@ class Page:
         """Go there, and wait until the page is loaded."""
         answer = self.call("Page.navigate", url=url)
         assert "errorText" not in answer, f"{url}: {answer['errorText']}"
-        self.wait(f"document.readyState === 'complete' && location.href !== 'about:blank'", url)
+        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'", url)
 
     def evaluate(self, script: str) -> Any:
         """Give what an expression, or the promise that it makes, comes to."""
@@ -214,9 +220,7 @@ class Page:
             f"there is {selector}",
         )
         for event in ("mousePressed", "mouseReleased"):
-            self.call(
-                "Input.dispatchMouseEvent", type=event, x=x, y=y, button="left", clickCount=1
-            )
+            self.call("Input.dispatchMouseEvent", type=event, x=x, y=y, button="left", clickCount=1)
 
     def focused(self) -> str:
         """Give the accessible name, or the text, of what has the focus."""

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use tallymark::model::encode::EncodeError;
 use tallymark_transport::ServeError;
@@ -30,6 +31,12 @@ pub(crate) enum Error {
     /// Metrics are not as they should be; what is wrong with them was printed.
     #[error("{0} finding{plural}", plural = if *.0 == 1 { "" } else { "s" })]
     Findings(usize),
+    /// Something about the store wants doing; what it is was printed.
+    #[error("{0} thing{plural} to look after", plural = if *.0 == 1 { "" } else { "s" })]
+    Warnings(usize),
+    /// There is nothing that a command could do what it does with.
+    #[error("{0}: nothing fits; see what is there with tallymark show")]
+    NothingFits(String),
     /// What is in the store cannot be written in the format that was asked for.
     #[error("{url}: {source}")]
     Encode {
@@ -53,6 +60,22 @@ pub(crate) enum Error {
     /// The command that was run ended with this exit status, of which there is nothing to tell.
     #[error("exit status {0}")]
     Ended(u8),
+    /// A file or directory cannot be written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// There is no Python to start.
+    #[error("{}: {source}; the Python package tallymark is needed for this: pip install tallymark", python.display())]
+    Python {
+        /// What was to be started.
+        python: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// Stdout takes no more, and not because its reader has left.
     #[error("cannot write to stdout: {0}")]
     Stdout(io::Error),

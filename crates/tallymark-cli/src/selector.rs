@@ -14,7 +14,6 @@ const SUFFIXES: [&str; 8] = ["", "_total", "_bucket", "_count", "_sum", "_create
 /// A selection of series.
 #[derive(Debug, Clone)]
 pub(crate) struct Selector {
-    text: String,
     matchers: Vec<Matcher>,
 }
 
@@ -58,7 +57,7 @@ impl Selector {
         if !rest.0.is_empty() || matchers.is_empty() {
             return Err(format!("{text:?} is not of the form name{{label=\"x\"}}"));
         }
-        Ok(Selector { text: text.to_owned(), matchers })
+        Ok(Selector { matchers })
     }
 
     /// The families whose names fit a pattern in which `*` is any text and `?` any letter.
@@ -72,10 +71,7 @@ impl Selector {
             }
         }
         let wanted = Wanted::Pattern(anchored(&expression)?);
-        Ok(Selector {
-            text: pattern.to_owned(),
-            matchers: vec![Matcher { label: NAME.to_owned(), wanted, is_not: false }],
-        })
+        Ok(Selector { matchers: vec![Matcher { label: NAME.to_owned(), wanted, is_not: false }] })
     }
 
     /// Whether the series is meant.
@@ -86,17 +82,6 @@ impl Selector {
             }
             matcher.is_not != matcher.wanted.fits(label(&matcher.label).unwrap_or_default())
         })
-    }
-
-    /// Whether one of the family's series could be meant, judged by its name alone.
-    pub(crate) fn matches_name(&self, family: &Family) -> bool {
-        let mut about_name = self.matchers.iter().filter(|matcher| matcher.label == NAME);
-        about_name.all(|matcher| matcher.is_not != names(family).any(|name| matcher.wanted.fits(&name)))
-    }
-
-    /// The selection as it was written.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
     }
 }
 
@@ -131,7 +116,7 @@ pub(crate) fn select(snapshot: Snapshot, selectors: &[Selector]) -> Snapshot {
 }
 
 /// The value of a series' label.
-pub(crate) fn label<'a>(family: &Family, series: &'a SeriesSnapshot, name: &str) -> Option<&'a str> {
+fn label<'a>(family: &Family, series: &'a SeriesSnapshot, name: &str) -> Option<&'a str> {
     let place = family.label_names().iter().position(|known| &**known == name)?;
     series.labels.values().get(place).map(|value| &**value)
 }

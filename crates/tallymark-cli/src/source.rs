@@ -12,7 +12,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use tallymark::model::{FamilySnapshot, Snapshot, parse};
-use tallymark::{Registry, Store};
+use tallymark::{Groups, Registry, Store};
+use tallymark_transport::gateway::{self, Gateway};
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 
 use crate::error::Error;
@@ -41,7 +42,7 @@ pub(crate) struct Source {
 }
 
 enum Place {
-    Store(Store),
+    Store { store: Store, pushed: Box<Gateway> },
     Url { url: String, authorization: Option<String> },
     File(String),
     Stdin,
@@ -85,7 +86,8 @@ impl Source {
             return Ok(Source { name: source.to_owned(), place: Place::File(source.to_owned()) });
         }
         let store = store::open_existing(source)?;
-        Ok(Source { name: store.url(), place: Place::Store(store) })
+        let pushed = Box::new(Gateway::open(Groups::open(&store)?, gateway::Options::default()));
+        Ok(Source { name: store.url(), place: Place::Store { store, pushed } })
     }
 
     /// What it is called in messages.
@@ -111,9 +113,10 @@ impl Source {
     /// gives no text.
     pub(crate) fn read(&self) -> Result<Reading, Error> {
         match &self.place {
-            Place::Store(store) => {
+            Place::Store { store, pushed } => {
                 store.flush(PATIENCE)?;
-                Ok(Reading::Snapshot(Registry::with_store(store.clone()).snapshot()))
+                let counted = Registry::with_store(store.clone()).snapshot();
+                self.with_pushed(counted, pushed).map(Reading::Snapshot)
             }
             Place::Url { url, authorization } => {
                 self.fetch(url, authorization.as_deref()).map(Reading::Text).map_err(|problem| self.trouble(problem))
@@ -128,6 +131,14 @@ impl Source {
                 self.text(bytes, None).map(Reading::Text)
             }
         }
+    }
+
+    /// What was counted, with the groups that were pushed to a gateway over the store.
+    fn with_pushed(&self, counted: Snapshot, pushed: &Gateway) -> Result<Snapshot, Error> {
+        let groups = pushed.snapshot().map_err(|error| self.trouble(error.to_string()))?;
+        let (all, conflicts) = Snapshot::union([counted, groups]);
+        conflicts.iter().for_each(|conflict| log::warn!("{}: {conflict}", self.name));
+        Ok(all)
     }
 
     /// What can be read, for messages.

@@ -302,7 +302,7 @@ mod tests {
     fn amounts_have_units() {
         assert_eq!([Ok(7), Ok(2048), Ok(3 << 20)], ["7", "2KiB", "3MiB"].map(bytes));
         assert_eq!(
-            [Ok(90_000), Ok(250), Ok(5400_000)].map(|ms| ms.map(Duration::from_millis)),
+            [Ok(90_000), Ok(250), Ok(5_400_000)].map(|ms| ms.map(Duration::from_millis)),
             ["90s", "250ms", "1.5h"].map(duration)
         );
         for wrong in ["", "0", "MiB", "1MB", "-1", "99999999999GiB"] {

@@ -114,7 +114,8 @@ function digits(value) {
   const size = Math.abs(value);
   const near = Math.round(value);
   // Bounds and ticks are mostly whole, give or take what division adds.
-  if (Math.abs(value - near) <= size * 1e-9) return GROUPED.format(near);
-  if (size >= 100) return GROUPED.format(Math.round(value));
-  return value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : Math.min(6, 2 - Math.floor(Math.log10(size))));
+  if (Math.abs(value - near) <= size * 1e-12) return GROUPED.format(near);
+  const rounded = Math.abs(Number(value.toPrecision(3)));
+  if (rounded >= 100) return GROUPED.format(near);
+  return value.toFixed(rounded >= 10 ? 1 : rounded >= 1 ? 2 : Math.min(6, 2 - Math.floor(Math.log10(rounded))));
 }
