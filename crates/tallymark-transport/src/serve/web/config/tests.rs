@@ -31,7 +31,7 @@ impl Place {
 }
 
 /// The password is "secret", at the lowest cost.
-const USERS: &str = "basic_auth_users: {anna: $2b$04$3TaZj9yV9GyzoqC4HUwkIeXTN5rXDSfWPmCN4kR5eo7dq/KNbJ4UG}\n";
+const USERS: &str = "basic_auth_users: {anna: $2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW}\n";
 
 #[test]
 fn a_file_with_nothing_in_it_asks_for_nothing() {
