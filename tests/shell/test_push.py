@@ -13,6 +13,7 @@ import subprocess
 import threading
 import urllib.parse
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -195,12 +196,12 @@ class Receiver(http.server.BaseHTTPRequestHandler):
     """Answers as it was told to, and keeps what it was asked: no receiver of 2.0 is in Debian."""
 
     answers: list[tuple[int, dict[str, str]]]
-    requests: list[tuple[dict[str, str], bytes]]
+    requests: list[tuple[Message, bytes]]
 
     def do_POST(self) -> None:
         """Take one request."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.requests.append((dict(self.headers), body))
+        self.requests.append((self.headers, body))
         status, headers = self.answers.pop(0)
         self.send_response(status)
         for name, value in {"Content-Length": "0", **headers}.items():
@@ -256,7 +257,7 @@ def test_a_receiver_gets_the_version_it_knows(
 
 
 def test_carbon_gets_lines_and_pickles(shell: Shell) -> None:
-    """The same from both; what is no number is left out. What carbon keeps: see `test_carbon`."""
+    """The same from both; what is no number is left out. What carbon keeps is below."""
     with socket.create_server(("127.0.0.1", 0)) as carbon:
         push = f"tallymark push - --graphite 127.0.0.1:{carbon.getsockname()[1]} --prefix shop"
 

@@ -20,6 +20,7 @@ LISTENER = r"""
 for name in INT QUIT HUP TERM USR1 USR2 WINCH ALRM CONT; do trap "echo $name" $name; done
 echo ready $$
 until [ -e end ]; do read -t 0.02 _ <> <(:); done
+exit 0
 """
 
 
