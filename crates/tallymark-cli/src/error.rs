@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use tallymark::model::encode::EncodeError;
 use tallymark_transport::ServeError;
 use tallymark_transport::push::PushError;
+use tallymark_transport::serve::ConfigError;
 
 /// Why a command could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,15 @@ pub(crate) enum Error {
         /// What is wrong with it, and what would help.
         problem: String,
     },
+    /// Metrics are not as they should be; what is wrong with them was printed.
+    #[error("{0} finding{plural}", plural = if *.0 == 1 { "" } else { "s" })]
+    Findings(usize),
+    /// Something about the store wants doing; what it is was printed.
+    #[error("{0} thing{plural} to look after", plural = if *.0 == 1 { "" } else { "s" })]
+    Warnings(usize),
+    /// There is nothing that a command could do what it does with.
+    #[error("{0}: nothing fits; see what is there with tallymark show")]
+    NothingFits(String),
     /// What is in the store cannot be written in the format that was asked for.
     #[error("{url}: {source}")]
     Encode {
@@ -49,11 +60,27 @@ pub(crate) enum Error {
     /// The command that was run ended with this exit status, of which there is nothing to tell.
     #[error("exit status {0}")]
     Ended(u8),
+    /// A file or directory cannot be written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// There is no Python to start.
+    #[error("{}: {source}; the Python package tallymark is needed for this: pip install tallymark", python.display())]
+    Python {
+        /// What was to be started.
+        python: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// Stdout takes no more, and not because its reader has left.
     #[error("cannot write to stdout: {0}")]
     Stdout(io::Error),
     /// The address cannot be listened on.
-    #[error("cannot listen on {addr}: {source}; choose another address with --listen")]
+    #[error("cannot listen on {addr}: {source}; choose another address with --web.listen-address")]
     Listen {
         /// The address.
         addr: SocketAddr,
@@ -63,6 +90,14 @@ pub(crate) enum Error {
     /// The server did not start for another reason.
     #[error(transparent)]
     Serve(ServeError),
+    /// A file that the server is to follow cannot be.
+    #[error(transparent)]
+    Config(ConfigError),
+    /// There are no sockets of systemd.
+    #[error(
+        "no sockets from systemd: {0}; start this from a service with a .socket unit, or give --web.listen-address"
+    )]
+    Systemd(io::Error),
     /// SIGINT and SIGTERM cannot be waited for.
     #[error("cannot wait for signals: {0}; see this process's limit on open files")]
     Signals(io::Error),

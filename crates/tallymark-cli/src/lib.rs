@@ -18,8 +18,18 @@
 
 mod command;
 mod error;
+mod json;
+mod lint;
+mod output;
+mod overview;
+mod promql;
+mod relations;
+mod rows;
+mod selector;
 mod source;
 mod store;
+mod table;
+mod units;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -4,7 +4,6 @@
 //! also be checked and sent. Reading changes no number. What is done with them is not known here.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
 use std::time::Duration;
@@ -12,8 +11,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
-use tallymark::model::{Body, FamilySnapshot, Kind, Snapshot, parse};
-use tallymark::{Registry, Store};
+use tallymark::model::{FamilySnapshot, Snapshot, parse};
+use tallymark::{Groups, Registry, Store};
+use tallymark_transport::gateway::{self, Gateway};
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 
 use crate::error::Error;
@@ -42,7 +42,7 @@ pub(crate) struct Source {
 }
 
 enum Place {
-    Store(Store),
+    Store { store: Store, pushed: Box<Gateway> },
     Url { url: String, authorization: Option<String> },
     File(String),
     Stdin,
@@ -86,7 +86,8 @@ impl Source {
             return Ok(Source { name: source.to_owned(), place: Place::File(source.to_owned()) });
         }
         let store = store::open_existing(source)?;
-        Ok(Source { name: store.url(), place: Place::Store(store) })
+        let pushed = Box::new(Gateway::open(Groups::open(&store)?, gateway::Options::default()));
+        Ok(Source { name: store.url(), place: Place::Store { store, pushed } })
     }
 
     /// What it is called in messages.
@@ -112,9 +113,10 @@ impl Source {
     /// gives no text.
     pub(crate) fn read(&self) -> Result<Reading, Error> {
         match &self.place {
-            Place::Store(store) => {
+            Place::Store { store, pushed } => {
                 store.flush(PATIENCE)?;
-                Ok(Reading::Snapshot(Registry::with_store(store.clone()).snapshot()))
+                let counted = Registry::with_store(store.clone()).snapshot();
+                self.with_pushed(counted, pushed).map(Reading::Snapshot)
             }
             Place::Url { url, authorization } => {
                 self.fetch(url, authorization.as_deref()).map(Reading::Text).map_err(|problem| self.trouble(problem))
@@ -129,6 +131,14 @@ impl Source {
                 self.text(bytes, None).map(Reading::Text)
             }
         }
+    }
+
+    /// What was counted, with the groups that were pushed to a gateway over the store.
+    fn with_pushed(&self, counted: Snapshot, pushed: &Gateway) -> Result<Snapshot, Error> {
+        let groups = pushed.snapshot().map_err(|error| self.trouble(error.to_string()))?;
+        let (all, conflicts) = Snapshot::union([counted, groups]);
+        conflicts.iter().for_each(|conflict| log::warn!("{}: {conflict}", self.name));
+        Ok(all)
     }
 
     /// What can be read, for messages.
@@ -183,27 +193,34 @@ impl Text {
         Ok(Text { body, is_openmetrics })
     }
 
-    /// The families of the text. Those that are said in pieces come together, in the place of their first piece.
-    pub(crate) fn snapshot(&self) -> Result<Snapshot, parse::ParseError> {
-        let families = if self.is_openmetrics { parse::openmetrics(&self.body) } else { parse::text(&self.body) };
-        let families = families.map(|family| family.map(FamilySnapshot::from));
-        Ok(Snapshot { families: together(families.collect::<Result<_, _>>()?) })
-    }
-}
-
-/// Puts the pieces of a family together, which is what samples without a type are, and families that were interrupted.
-/// One that comes back as another type stays apart.
-fn together(pieces: Vec<FamilySnapshot>) -> Vec<FamilySnapshot> {
-    let mut families: Vec<FamilySnapshot> = Vec::with_capacity(pieces.len());
-    let mut places: HashMap<(String, Kind), usize> = HashMap::new();
-    for mut piece in pieces {
-        let place = *places.entry((piece.family.name().to_owned(), piece.family.kind())).or_insert(families.len());
-        match (families.get_mut(place).map(|known| &mut known.body), &mut piece.body) {
-            (Some(Body::Samples(known)), Body::Samples(more)) => known.append(more),
-            _ => families.push(piece),
+    /// The families of the text, with their names as they are written.
+    ///
+    /// A text that is not quite as it should be is read as the official Python client does, which Prometheus' own server is
+    /// as patient as; if that does not help either, the error is the strict reader's.
+    fn snapshot(&self) -> Result<Snapshot, parse::ParseError> {
+        let strictly = if self.body.ends_with('\n') {
+            self.strictly()
+        } else {
+            Text { body: format!("{}\n", self.body), ..*self }.strictly()
+        };
+        if self.is_openmetrics || strictly.is_ok() {
+            return strictly.map(|families| Snapshot { families });
         }
+        let patiently = parse::text(&self.body).map(|family| family.map(FamilySnapshot::from)).collect();
+        let families: Result<Vec<FamilySnapshot>, _> = patiently;
+        families.or(strictly).map(|families| Snapshot { families })
     }
-    families
+
+    /// The families of the text, or the first thing in it that is not as its format demands.
+    ///
+    /// # Errors
+    /// [`parse::ParseError`] with the line.
+    pub(crate) fn strictly(&self) -> Result<Vec<FamilySnapshot>, parse::ParseError> {
+        if self.is_openmetrics {
+            return parse::openmetrics(&self.body).map(|family| family.map(FamilySnapshot::from)).collect();
+        }
+        parse::strict_text(&self.body, usize::MAX)
+    }
 }
 
 /// Whether the word is a path: neither a store's URL nor something that wants to be one.
@@ -229,8 +246,7 @@ fn address(url: &str) -> (String, Option<String>) {
     };
     let authorization = user.map(|user| {
         let (name, password) = user.split_once(':').unwrap_or((user, ""));
-        let said: Vec<u8> =
-            percent_decode_str(name).chain([b':'].into_iter()).chain(percent_decode_str(password)).collect();
+        let said: Vec<u8> = percent_decode_str(name).chain([b':']).chain(percent_decode_str(password)).collect();
         format!("Basic {}", STANDARD.encode(said))
     });
     (format!("{scheme}://{host}{path}"), authorization)

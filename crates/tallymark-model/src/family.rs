@@ -1,5 +1,7 @@
 //! A family: what a metric is called, what type it has, and which series it can have.
 
+use std::borrow::Cow;
+
 use crate::{Error, GaugeMode, Kind, Labels, checked_bounds, name, number};
 
 /// The definition of a metric, checked and immutable.
@@ -19,6 +21,7 @@ pub struct Family {
     states: Box<[Box<str>]>,
     mode: GaugeMode,
     sum_first: bool,
+    bare: bool,
 }
 
 impl Family {
@@ -102,6 +105,60 @@ impl Family {
             states: [].into(),
             mode: GaugeMode::default(),
             sum_first: false,
+            bare: false,
+        }
+    }
+
+    /// A family as the text format and protobuf name it, where a counter may be without `_total`: it is then
+    /// [bare](Self::is_bare).
+    ///
+    /// ```
+    /// use tallymark_model::{Family, Kind};
+    /// let (hits, jobs) = (Family::named(Kind::Counter, "hits_total", ""), Family::named(Kind::Counter, "jobs", ""));
+    /// assert_eq!((hits.name(), hits.is_bare()), ("hits", false));
+    /// assert_eq!((jobs.name(), jobs.is_bare()), ("jobs", true));
+    /// assert_eq!((&*hits.text_name(), &*jobs.text_name()), ("hits_total", "jobs"));
+    /// ```
+    pub fn named(kind: Kind, name: &str, help: &str) -> Family {
+        if kind != Kind::Counter {
+            return Family::described(kind, name, help, "");
+        }
+        match name.strip_suffix("_total") {
+            Some(stem) if !stem.is_empty() => Family::described(kind, stem, help, ""),
+            _ => Family { bare: true, ..Family::described(kind, name, help, "") },
+        }
+    }
+
+    /// Whether this is a counter whose samples are called as the family is, without `_total`. OpenMetrics, which knows
+    /// no such counters, has them with the suffix.
+    pub fn is_bare(&self) -> bool {
+        self.bare
+    }
+
+    /// The same family, described with another unit or none; its name stays.
+    pub(crate) fn with_unit(&self, unit: &str) -> Family {
+        Family { bare: self.bare, ..Family::described(self.kind, &self.name, &self.help, unit) }
+    }
+
+    /// The same family with another help text and unit; its name stays.
+    pub(crate) fn with_texts(&self, help: &str, unit: &str) -> Family {
+        Family { help: help.into(), unit: unit.into(), ..self.clone() }
+    }
+
+    /// What the text format and protobuf call the family: with the suffix that the samples of a counter or an info have.
+    pub fn text_name(&self) -> Cow<'_, str> {
+        match self.own_suffix() {
+            "" => Cow::Borrowed(&self.name),
+            suffix => Cow::Owned(format!("{}{suffix}", self.name)),
+        }
+    }
+
+    /// The suffix of a type that has one series only: it belongs to the name, and is escaped with it.
+    pub(crate) fn own_suffix(&self) -> &'static str {
+        match self.kind {
+            Kind::Counter if !self.bare => "_total",
+            Kind::Info => "_info",
+            _ => "",
         }
     }
 
@@ -308,6 +365,7 @@ impl FamilyBuilder {
             states: states.into_iter().map(Into::into).collect(),
             mode: self.mode,
             sum_first: false,
+            bare: false,
         })
     }
 

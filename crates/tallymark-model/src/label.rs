@@ -6,7 +6,7 @@ use crate::{Error, Family, escape::push_escaped};
 ///
 /// The text between the braces is rendered once, here, with the label names sorted as every format has them; a scrape
 /// copies it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Labels {
     values: Box<[Box<str>]>,
     text: Box<str>,

@@ -23,8 +23,10 @@ pub mod name;
 mod native;
 pub mod number;
 pub mod parse;
+mod protobuf;
 mod sample;
 mod snapshot;
+mod union;
 
 pub use error::Error;
 pub use exemplar::Exemplar;
@@ -36,3 +38,4 @@ pub use name::Escaping;
 pub use native::{NativeHistogram, Span};
 pub use sample::{Sample, Timestamp};
 pub use snapshot::{Body, FamilySnapshot, Process, SeriesSnapshot, Snapshot, Value};
+pub use union::TypeConflict;

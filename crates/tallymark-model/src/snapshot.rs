@@ -43,8 +43,7 @@ impl Snapshot {
                 Body::Series(_) => snapshot.samples(),
             };
             samples.retain(|sample| names.contains(&*sample.name));
-            let (family, body) = (&snapshot.family, Body::Samples(samples));
-            let family = Family::described(family.kind(), family.name(), family.help(), "");
+            let (family, body) = (snapshot.family.with_unit(""), Body::Samples(samples));
             (!body.is_empty()).then(|| FamilySnapshot { family: Arc::new(family), body })
         });
         Snapshot { families: families.collect() }

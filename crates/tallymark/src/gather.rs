@@ -9,7 +9,7 @@ use tallymark_model::{Body, FamilySnapshot};
 
 use crate::merge::{self, StoreFamily};
 use crate::store::StoreReading;
-use crate::{AnyFamily, Store};
+use crate::{AnyFamily, Store, own_metrics};
 
 /// What [`gather`] found.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ pub fn gather(families: &[Arc<AnyFamily>], stores: &[Store], with_created: bool)
         gathered.undeclared.extend(rest.into_iter().map(StoreFamily::into_snapshot));
         if !reading.own.is_empty() {
             gathered.undeclared.append(&mut reading.own);
-            gathered.undeclared.push(merge::unshared_series(unshared));
+            gathered.undeclared.push(own_metrics::unshared_series(unshared));
         }
     }
     if !with_created {

@@ -31,12 +31,13 @@ mod gauge;
 mod limits;
 mod merge;
 pub mod metric;
+mod own_metrics;
 mod record;
 mod registry;
 mod series;
 mod store;
 
-pub use tallymark_cells::fork;
+pub use tallymark_cells::{ExactSum, fork};
 pub use tallymark_model as model;
 
 pub use error::Error;
@@ -45,6 +46,8 @@ pub use gather::{Gathered, gather};
 pub use metric::{Counter, Gauge, Histogram, Info, StateSet, Summary};
 pub use registry::{Definition, Registry};
 pub use series::Series;
-pub use store::{FileStore, Options, Store};
 #[cfg(feature = "sqlite")]
-pub use store::{LedgerStore, Reason};
+pub use store::{
+    Changes, Entry, FileReport, Groups, HeldLabels, Holdings, LedgerReport, LedgerStore, Reason, Report, Revision,
+};
+pub use store::{FileStore, Options, Store};

@@ -10,6 +10,7 @@
 //! | `shard.rs` | chunks and blocks |
 //! | `total.rs`, `fold.rs` | adding up, and adding up for good |
 //! | `read.rs` | a scrape's read |
+//! | `inspect.rs` | who counts, and what could be used again |
 //!
 //! Who may wait: opening, a series' first attachment and folding wait for the file's locks, for a tenth of a second at
 //! the most. Updates and reads never do.
@@ -21,6 +22,7 @@ mod descriptors;
 mod error;
 mod fold;
 mod header;
+mod inspect;
 mod layout;
 mod lock;
 mod read;
@@ -36,6 +38,7 @@ use std::fs::File;
 use std::time::Duration;
 
 pub use error::{OpenError, Refusal};
+pub use inspect::{Inhabitant, Inspection};
 pub use read::{ImageTotal, Reading, SeriesTotal};
 pub use region::Region;
 pub use store::{Descriptors, Draining, FamilyBytes, FamilyRecord, Most, Options, SeriesRecord, Status, Store};

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::descriptors::{Tables, family_bytes, record_at, series_bytes};
 use super::error::{NoRoom, OpenError, Refusal};
 use super::fold::{Folder, Journal};
+use super::inspect::{self, Inspection};
 use super::layout::{NOBODY, header as words, lock as byte, owner_of, series};
 use super::read::{self, Plan, Reading};
 use super::region::Region;
@@ -349,6 +350,18 @@ impl Store {
             damaged: state.tables.damaged,
             replaced: self.replaced.load(Ordering::Relaxed),
         }
+    }
+
+    /// What is in the file, and whose it is.
+    pub fn inspect(&self) -> Inspection {
+        let _gate = fork::gate();
+        let mut state = self.lock();
+        if self.renew(&mut state).is_err() {
+            return Inspection::default();
+        }
+        let State { tables, region, file, .. } = &mut *state;
+        tables.follow(region, file);
+        inspect::inspect(&state.tables, &state.region, &state.processes(), self.replaced.load(Ordering::Relaxed))
     }
 
     /// Folds what this process has counted, for its end. The fork gate must be held, and no thread may be in the middle

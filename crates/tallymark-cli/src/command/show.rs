@@ -1,23 +1,27 @@
-//! `tallymark show`: what a store holds, once, on stdout.
+//! `tallymark show`: what a store holds, or anybody's metrics, once, on stdout.
 //!
 //! It reads as a scrape does, and like one it adds up what ended processes have left. It makes no store, takes no
 //! process's place in one and changes no number.
 
-use std::io::{self, ErrorKind, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use tallymark::model::Escaping;
 use tallymark::model::encode::Format;
+use tallymark::model::{Escaping, Snapshot};
 
 use crate::error::Error;
+use crate::selector::{Selector, select};
 use crate::source::Source;
+use crate::{json, output, table};
 
 /// Print what a store holds
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   tallymark show file:/run/app/metrics.tally
-  tallymark show file:/run/app/metrics.tally --format openmetrics
-  tallymark show file:/run/app/metrics.tally | grep ^http_requests_total")]
+  tallymark show file:/run/app/metrics.tally --format table
+  tallymark show file:/run/app/metrics.tally --match 'http_requests{method=\"GET\",path=~\"/api/.*\"}'
+  tallymark show http://127.0.0.1:9099 --name 'http_*' --format openmetrics
+  curl -s http://127.0.0.1:9100/metrics | tallymark show - --json | jq '.families[].name'")]
 pub(crate) struct Show {
     /// A store's URL, http://HOST:PORT/metrics, a file with metrics, or - for stdin
     #[arg(value_name = "SOURCE", env = "TALLYMARK_STORE", hide_env_values = true)]
@@ -26,6 +30,18 @@ pub(crate) struct Show {
     /// The format to print
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Print::Text)]
     format: Print,
+
+    /// As --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+
+    /// Only families of this name, in which * is any text; may be given again
+    #[arg(long = "name", value_name = "GLOB", value_parser = Selector::names)]
+    names: Vec<Selector>,
+
+    /// Only series that fit name{label="x"}, with =, !=, =~ or !~; may be given again
+    #[arg(long = "match", value_name = "SELECTOR", value_parser = Selector::parse)]
+    matches: Vec<Selector>,
 }
 
 /// How to print it. Names are printed as they are, not escaped, so that nothing is shown that is not in the store.
@@ -36,30 +52,39 @@ enum Print {
     /// OpenMetrics 1.0
     #[value(name = "openmetrics")]
     OpenMetrics,
-}
-
-impl Print {
-    fn format(self) -> Format {
-        match self {
-            Print::Text => Format::Text1_0_0(Escaping::AllowUtf8),
-            Print::OpenMetrics => Format::OpenMetrics1_0_0 { escaping: Escaping::AllowUtf8, tagged: true },
-        }
-    }
+    /// OpenMetrics 2.0
+    #[value(name = "openmetrics2")]
+    OpenMetrics2,
+    /// For people: a table for each family, with units, means and quantiles
+    Table,
+    /// For scripts: one object for each series
+    Json,
 }
 
 impl Show {
     pub(crate) fn run(self) -> Result<(), Error> {
         let source = Source::open(&self.source)?;
-        let snapshot = source.snapshot()?;
-        let mut text = Vec::new();
-        let encoded = self.format.format().encode(&snapshot, &mut text);
-        encoded.map_err(|error| Error::Encode { url: source.name().to_owned(), source: error })?;
-
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(&text).and_then(|()| stdout.flush()) {
-            // The reader has heard enough, as `head` has after some lines.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(Error::Stdout),
+        // Names first, then series: both are to fit.
+        let snapshot = select(select(source.snapshot()?, &self.names), &self.matches);
+        let encode = |format: Format| encoded(format, &snapshot, &source);
+        match self.format {
+            _ if self.json => output::print_json(&json::Families::from(&snapshot)),
+            Print::Json => output::print_json(&json::Families::from(&snapshot)),
+            Print::Table => output::print(table::families(&snapshot, now()).as_bytes()),
+            Print::Text => encode(Format::Text1_0_0(Escaping::AllowUtf8)),
+            Print::OpenMetrics => encode(Format::OpenMetrics1_0_0 { escaping: Escaping::AllowUtf8, tagged: true }),
+            Print::OpenMetrics2 => encode(Format::OpenMetrics2_0_0(Escaping::AllowUtf8)),
         }
     }
+}
+
+fn encoded(format: Format, snapshot: &Snapshot, source: &Source) -> Result<(), Error> {
+    let mut text = Vec::new();
+    let encoded = format.encode(snapshot, &mut text);
+    encoded.map_err(|error| Error::Encode { url: source.name().to_owned(), source: error })?;
+    output::print(&text)
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |age| age.as_secs_f64())
 }

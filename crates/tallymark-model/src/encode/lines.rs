@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    Escaping, Exemplar, Family, Kind, NativeHistogram, Sample, SeriesSnapshot,
+    Escaping, Exemplar, Family, NativeHistogram, Sample, SeriesSnapshot,
     escape::push_escaped,
     line::{Added, Line},
     name::{escape_metric, is_legacy_label, is_legacy_metric, push_label},
@@ -29,6 +29,8 @@ pub(super) struct Lines<'a, 'o> {
     quoted: bool,
     /// Whether the rendered text of the series' labels can be copied.
     copied: bool,
+    /// What the format appends to the name of a sample that is called as its family is.
+    bare: &'static str,
     labels: Vec<Label<'a>>,
 }
 
@@ -50,7 +52,25 @@ impl<'a, 'o> Lines<'a, 'o> {
         let quoted = escaping == Escaping::AllowUtf8 && !is_legacy_metric(family.name());
         let legacy = family.has_legacy_names() || family.label_names().iter().all(|name| is_legacy_label(name));
         let copied = legacy && escaping != Escaping::Dots;
-        Lines { out, family, escaping, stem: stem(family, escaping), quoted, copied, labels: Vec::new() }
+        Lines {
+            out,
+            family,
+            escaping,
+            stem: stem(family.name(), family.own_suffix(), escaping),
+            quoted,
+            copied,
+            bare: "",
+            labels: Vec::new(),
+        }
+    }
+
+    /// Writes samples of a bare counter with the suffix that it lacks, as a format demands that knows no such counters.
+    pub(super) fn with_total(mut self) -> Self {
+        if self.family.is_bare() {
+            self.bare = "_total";
+            self.stem = stem(self.family.name(), self.bare, self.escaping);
+        }
+        self
     }
 
     /// Has `write` write every series. Once the first is written there is room for all like it: a large body that grows by
@@ -192,8 +212,8 @@ impl<'a, 'o> Lines<'a, 'o> {
     /// The suffix of a full sample name, if the sample is named after its family.
     fn suffix(&self, name: &str) -> Option<&'static str> {
         let rest = name.strip_prefix(self.family.name())?;
-        if rest.is_empty() && own_suffix(self.family.kind()).is_empty() {
-            return Some("");
+        if rest.is_empty() && self.family.own_suffix().is_empty() {
+            return Some(self.bare);
         }
         SUFFIXES.into_iter().find(|suffix| *suffix == rest)
     }
@@ -289,20 +309,10 @@ impl LabelValue<'_> {
     }
 }
 
-/// The suffix that belongs to the name of a type's one series: escaped with it, unlike the others.
-fn own_suffix(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Counter => "_total",
-        Kind::Info => "_info",
-        _ => "",
-    }
-}
-
 /// The family's name, escaped so that a suffix can follow.
 ///
 /// A counter `a.b` is `a_dot_b__total` under dots, whatever the format, so its family is `a_dot_b_` there.
-fn stem(family: &Family, escaping: Escaping) -> Cow<'_, str> {
-    let (name, suffix) = (family.name(), own_suffix(family.kind()));
+fn stem<'a>(name: &'a str, suffix: &str, escaping: Escaping) -> Cow<'a, str> {
     match escaping {
         Escaping::AllowUtf8 if is_legacy_metric(name) => Cow::Borrowed(name),
         Escaping::AllowUtf8 => {

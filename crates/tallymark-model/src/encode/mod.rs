@@ -38,10 +38,13 @@ mod collision;
 mod lines;
 mod negotiate;
 mod openmetrics;
+mod protobuf;
 mod text;
+mod whole;
 
 pub use negotiate::{Coding, Format};
 pub use openmetrics::{openmetrics, openmetrics_2_0};
+pub use protobuf::protobuf;
 pub use text::text;
 
 use crate::{Escaping, Snapshot};
@@ -60,7 +63,7 @@ pub enum EncodeError {
         /// The full name of the sample that has one.
         sample: String,
     },
-    /// The text format has times as whole milliseconds of 64 bits.
+    /// The text format and protobuf have times as whole milliseconds of 64 bits.
     #[error("{sample} of {family} has a timestamp that is no number of milliseconds")]
     TimestampOutOfRange {
         /// The family's name.

@@ -4,7 +4,7 @@
 //! first. What is not understood is passed over, never an error: a scraper must always get something. Compressing and
 //! sending is not done here.
 
-use super::{EncodeError, openmetrics, openmetrics_2_0, text};
+use super::{EncodeError, openmetrics, openmetrics_2_0, protobuf, text};
 use crate::{Escaping, Snapshot};
 
 /// A format with the version and the escaping that were asked for.
@@ -26,6 +26,8 @@ pub enum Format {
     },
     /// OpenMetrics 2.0, as far as the official client writes it: with native histograms.
     OpenMetrics2_0_0(Escaping),
+    /// Delimited protobuf, for those who ask where it is offered.
+    Protobuf(Escaping),
 }
 
 impl Format {
@@ -46,29 +48,50 @@ impl Format {
         heaviest(accept.unwrap_or_default(), Format::asked_for).unwrap_or_default()
     }
 
+    /// The format that an `Accept` header asks for, where protobuf is offered, too.
+    ///
+    /// ```
+    /// use tallymark_model::{Escaping, encode::Format};
+    /// let protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+    /// let accept = format!("{protobuf};q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2");
+    /// assert_eq!(Format::negotiate_with_protobuf(Some(&accept)), Format::Protobuf(Escaping::Underscores));
+    /// assert_eq!(Format::negotiate(Some(&accept)), Format::Text0_0_4);
+    /// assert_eq!(Format::negotiate_with_protobuf(Some("*/*")), Format::Text0_0_4);
+    /// ```
+    pub fn negotiate_with_protobuf(accept: Option<&str>) -> Format {
+        let asked_for = |clause: &Clause<'_>| Format::protobuf_asked_for(clause).or_else(|| Format::asked_for(clause));
+        heaviest(accept.unwrap_or_default(), asked_for).unwrap_or_default()
+    }
+
     /// The `Content-Type` of the answer.
     pub fn content_type(self) -> &'static str {
         use Escaping::{AllowUtf8, Dots, Underscores, Values};
         macro_rules! tagged {
             ($escaping:expr, $version:literal) => {
                 match $escaping {
-                    AllowUtf8 => concat!($version, "; charset=utf-8; escaping=allow-utf-8"),
-                    Underscores => concat!($version, "; charset=utf-8; escaping=underscores"),
-                    Dots => concat!($version, "; charset=utf-8; escaping=dots"),
-                    Values => concat!($version, "; charset=utf-8; escaping=values"),
+                    AllowUtf8 => concat!($version, "; escaping=allow-utf-8"),
+                    Underscores => concat!($version, "; escaping=underscores"),
+                    Dots => concat!($version, "; escaping=dots"),
+                    Values => concat!($version, "; escaping=values"),
                 }
             };
         }
         match self {
             Format::Text0_0_4 => "text/plain; version=0.0.4; charset=utf-8",
-            Format::Text1_0_0(escaping) => tagged!(escaping, "text/plain; version=1.0.0"),
+            Format::Text1_0_0(escaping) => tagged!(escaping, "text/plain; version=1.0.0; charset=utf-8"),
             Format::OpenMetrics1_0_0 { tagged: false, .. } => {
                 "application/openmetrics-text; version=1.0.0; charset=utf-8"
             }
             Format::OpenMetrics1_0_0 { escaping, .. } => {
-                tagged!(escaping, "application/openmetrics-text; version=1.0.0")
+                tagged!(escaping, "application/openmetrics-text; version=1.0.0; charset=utf-8")
             }
-            Format::OpenMetrics2_0_0(escaping) => tagged!(escaping, "application/openmetrics-text; version=2.0.0"),
+            Format::OpenMetrics2_0_0(escaping) => {
+                tagged!(escaping, "application/openmetrics-text; version=2.0.0; charset=utf-8")
+            }
+            Format::Protobuf(escaping) => tagged!(
+                escaping,
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            ),
         }
     }
 
@@ -78,7 +101,8 @@ impl Format {
             Format::Text0_0_4 => Escaping::Underscores,
             Format::Text1_0_0(escaping)
             | Format::OpenMetrics1_0_0 { escaping, .. }
-            | Format::OpenMetrics2_0_0(escaping) => escaping,
+            | Format::OpenMetrics2_0_0(escaping)
+            | Format::Protobuf(escaping) => escaping,
         }
     }
 
@@ -91,26 +115,34 @@ impl Format {
             Format::Text0_0_4 | Format::Text1_0_0(_) => text(snapshot, self.escaping(), out),
             Format::OpenMetrics1_0_0 { .. } => openmetrics(snapshot, self.escaping(), out),
             Format::OpenMetrics2_0_0(escaping) => openmetrics_2_0(snapshot, escaping, out),
+            Format::Protobuf(escaping) => protobuf(snapshot, escaping, out),
         }
+    }
+
+    fn protobuf_asked_for(clause: &Clause<'_>) -> Option<Format> {
+        let is = |name, value| clause.parameter(name).is_some_and(|it| it.eq_ignore_ascii_case(value));
+        let delimited = clause.is("application/vnd.google.protobuf")
+            && is("proto", "io.prometheus.client.MetricFamily")
+            && is("encoding", "delimited");
+        delimited.then(|| Format::Protobuf(clause.escaping()))
     }
 
     fn asked_for(clause: &Clause<'_>) -> Option<Format> {
         let version = clause.parameter("version").unwrap_or_default();
-        let escaping = || Escaping::parse(&clause.parameter("escaping").unwrap_or_default().to_ascii_lowercase());
         if clause.is("application/openmetrics-text") {
             if version.is_empty() {
                 return Some(Format::OpenMetrics1_0_0 { escaping: Escaping::Underscores, tagged: false });
             }
             return if is_or_later(version, 2) {
-                Some(Format::OpenMetrics2_0_0(escaping()))
+                Some(Format::OpenMetrics2_0_0(clause.escaping()))
             } else {
-                is_or_later(version, 1).then(|| Format::OpenMetrics1_0_0 { escaping: escaping(), tagged: true })
+                is_or_later(version, 1).then(|| Format::OpenMetrics1_0_0 { escaping: clause.escaping(), tagged: true })
             };
         }
         if clause.is("text/plain") {
             return match version {
                 "" | "0.0.4" => Some(Format::Text0_0_4),
-                _ => is_or_later(version, 1).then(|| Format::Text1_0_0(escaping())),
+                _ => is_or_later(version, 1).then(|| Format::Text1_0_0(clause.escaping())),
             };
         }
         None
@@ -206,6 +238,11 @@ impl<'a> Clause<'a> {
         })
     }
 
+    /// The scheme for names; underscores if none is told.
+    fn escaping(&self) -> Escaping {
+        Escaping::parse(&self.parameter("escaping").unwrap_or_default().to_ascii_lowercase())
+    }
+
     /// The weight, 0 to 1.
     fn weight(&self) -> f32 {
         let weight = self.parameter("q").and_then(|q| q.parse().ok()).filter(|q: &f32| !q.is_nan());
@@ -296,6 +333,31 @@ mod tests {
         ] {
             assert_eq!(Format::negotiate(Some(accept)), format, "{accept}");
         }
+    }
+
+    #[test]
+    fn protobuf_is_for_those_who_ask_for_it_by_its_full_name() {
+        let full = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+        for (accept, format) in [
+            (full.to_owned(), Format::Protobuf(Escaping::Underscores)),
+            (format!("text/plain;q=0.5, {full};escaping=ALLOW-UTF-8;q=0.6"), Format::Protobuf(Escaping::AllowUtf8)),
+            (format!("text/plain;q=0.5, {full};q=0.4"), Format::Text0_0_4),
+            (format!("{full};q=0"), Format::Text0_0_4),
+            (full.replace("delimited", "text"), Format::Text0_0_4),
+            (full.replace("proto=", "p="), Format::Text0_0_4),
+            (full.replace("io.prometheus.client.MetricFamily", "\"IO.Prometheus.client.MetricFamily\""), {
+                Format::Protobuf(Escaping::Underscores)
+            }),
+            ("application/openmetrics-text;version=1.0.0".to_owned(), open(Escaping::Underscores)),
+        ] {
+            assert_eq!(Format::negotiate_with_protobuf(Some(&accept)), format, "{accept}");
+            assert!(!matches!(Format::negotiate(Some(&accept)), Format::Protobuf(_)));
+        }
+        assert_eq!(Format::negotiate_with_protobuf(None), Format::Text0_0_4);
+        assert_eq!(
+            Format::Protobuf(Escaping::Dots).content_type(),
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=dots"
+        );
     }
 
     #[test]

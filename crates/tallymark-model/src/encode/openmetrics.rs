@@ -1,8 +1,8 @@
 //! OpenMetrics: every type under its own name, units, exemplars, and `# EOF`.
 //!
-//! Nothing is moved or renamed here. The order of metadata is the official client's (HELP, TYPE, UNIT), times are written
-//! as they came in, and samples stay in the order of the family. Version 2.0 is what the official client makes of it:
-//! version 1.0, with native histograms.
+//! Nothing is moved here, and nothing renamed but the samples of a bare counter, which get `_total`. The order of metadata
+//! is the official client's (HELP, TYPE, UNIT), times are written as they came in, and samples stay in the order of the
+//! family. Version 2.0 is what the official client makes of it: version 1.0, with native histograms.
 
 use super::{EncodeError, all_or_nothing, lines::Lines};
 use crate::{
@@ -75,7 +75,7 @@ fn write(snapshot: &Snapshot, escaping: Escaping, native: Native, out: &mut Vec<
 
 fn family(snapshot: &FamilySnapshot, escaping: Escaping, native: Native, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let family = &*snapshot.family;
-    let mut lines = Lines::new(family, escaping, out);
+    let mut lines = Lines::new(family, escaping, out).with_total();
     metadata(&mut lines, family);
     match &snapshot.body {
         Body::Series(series) => {
@@ -141,7 +141,7 @@ fn sample<'a>(lines: &mut Lines<'a, '_>, family: &Family, sample: &'a Sample) ->
 /// one has.
 fn can_have_exemplar(family: &Family, sample: &str) -> bool {
     match family.kind() {
-        Kind::Counter => sample.ends_with("_total"),
+        Kind::Counter => sample.ends_with("_total") || (family.is_bare() && sample == family.name()),
         Kind::GaugeHistogram => sample.ends_with("_bucket"),
         Kind::Histogram => sample.ends_with("_bucket") || sample == family.name(),
         _ => false,

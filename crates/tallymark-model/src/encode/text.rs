@@ -30,8 +30,7 @@ pub fn text(snapshot: &Snapshot, escaping: Escaping, out: &mut Vec<u8>) -> Resul
 fn family(snapshot: &FamilySnapshot, escaping: Escaping, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let family = &*snapshot.family;
     let mut lines = Lines::new(family, escaping, out);
-    let (suffix, kind) = name_and_type(family.kind());
-    metadata(&mut lines, family, suffix, kind);
+    metadata(&mut lines, family, family.own_suffix(), type_word(family.kind()));
     match &snapshot.body {
         Body::Series(series) => {
             lines.each(series, |lines, series| {
@@ -73,15 +72,14 @@ fn family(snapshot: &FamilySnapshot, escaping: Escaping, out: &mut Vec<u8>) -> R
     Ok(())
 }
 
-/// What the format makes of a type: a suffix of the family's name, and a word it knows.
-fn name_and_type(kind: Kind) -> (&'static str, &'static str) {
+/// What the format calls a type: one of the five words that it knows.
+fn type_word(kind: Kind) -> &'static str {
     match kind {
-        Kind::Counter => ("_total", "counter"),
-        Kind::Info => ("_info", "gauge"),
-        Kind::Gauge | Kind::StateSet => ("", "gauge"),
-        Kind::Histogram | Kind::GaugeHistogram => ("", "histogram"),
-        Kind::Summary => ("", "summary"),
-        Kind::Unknown => ("", "untyped"),
+        Kind::Counter => "counter",
+        Kind::Gauge | Kind::StateSet | Kind::Info => "gauge",
+        Kind::Histogram | Kind::GaugeHistogram => "histogram",
+        Kind::Summary => "summary",
+        Kind::Unknown => "untyped",
     }
 }
 

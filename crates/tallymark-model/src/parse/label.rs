@@ -122,10 +122,11 @@ fn label<'a>(name: &'a str, value: &'a str, legacy: bool) -> Result<Label<'a>, S
 }
 
 /// A name that stands twice.
-fn repeated<'l>(labels: &'l [Label<'_>]) -> Option<&'l str> {
-    let mut names = labels.iter().map(|(name, _)| &**name).enumerate();
+pub(super) fn repeated<S: AsRef<str>>(labels: &[(S, S)]) -> Option<&str> {
+    let mut names = labels.iter().map(|(name, _)| name.as_ref()).enumerate();
     if labels.len() <= FEW {
-        return names.find(|(at, name)| labels[..*at].iter().any(|(known, _)| known == name)).map(|(_, name)| name);
+        let is_known = |at: usize, name: &str| labels[..at].iter().any(|(known, _)| known.as_ref() == name);
+        return names.find(|(at, name)| is_known(*at, name)).map(|(_, name)| name);
     }
     let mut known = HashSet::with_capacity(labels.len());
     names.find(|(_, name)| !known.insert(*name)).map(|(_, name)| name)

@@ -30,17 +30,22 @@
 //! # Ok::<(), parse::ParseError>(())
 //! ```
 
+mod cursor;
 mod group;
 mod label;
 mod native;
 mod openmetrics;
+mod protobuf;
 mod scan;
+mod strict;
 mod text;
 
 use std::{borrow::Cow, iter::FusedIterator, str::SplitInclusive, sync::Arc};
 
 pub use label::{Label, labels};
 pub use openmetrics::{OpenMetricsReader, sample as openmetrics_sample};
+pub use protobuf::protobuf;
+pub use strict::strict_text;
 pub use text::{TextReader, sample as text_sample};
 
 use crate::{Body, FamilySnapshot, Kind, NativeHistogram, Timestamp, number::Number};
@@ -180,22 +185,28 @@ fn owned(labels: Vec<Label<'_>>) -> Vec<(String, String)> {
     labels.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }
 
-/// An exposition that is refused: the line, and what is wrong with it.
+/// An exposition that is refused: the line or message, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {reason}")]
+#[error("{part} {number}: {reason}")]
 pub struct ParseError {
-    line: usize,
+    /// What the exposition consists of.
+    part: &'static str,
+    number: usize,
     reason: String,
 }
 
 impl ParseError {
     fn new(line: usize, reason: String) -> ParseError {
-        ParseError { line, reason }
+        ParseError { part: "line", number: line, reason }
     }
 
-    /// The number of the line, from 1; where the input ends too early, that of the last one.
+    fn in_message(number: usize, reason: String) -> ParseError {
+        ParseError { part: "message", number, reason }
+    }
+
+    /// The number of the line (of the message, in protobuf), from 1; where the input ends too early, that of the last one.
     pub fn line(&self) -> usize {
-        self.line
+        self.number
     }
 }
 

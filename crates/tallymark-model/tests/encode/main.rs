@@ -5,6 +5,7 @@
 
 mod escaping;
 mod properties;
+mod protobuf;
 mod tables;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Content and its bytes in both formats.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use tallymark_model::{
     Body, Escaping, Exemplar, Family, Kind, Process, Sample, Snapshot, Timestamp, Value,
@@ -267,4 +267,25 @@ fn a_time_that_is_no_number_of_milliseconds_is_an_error_in_text() {
         encode::text(&snapshot, Escaping::Underscores, &mut Vec::new()).unwrap_err().to_string(),
         "g of g has a timestamp that is no number of milliseconds"
     );
+}
+
+#[test]
+fn a_counter_without_total_keeps_its_name_but_in_openmetrics() {
+    let bare = || {
+        let exemplar = Some(trace("t", 1.0, None));
+        let samples = [Sample { exemplar, ..sample("a.b", &[], 1.0) }, sample("a.b_created", &[], 2.0)];
+        collected(Family::named(Kind::Counter, "a.b", ""), &samples)
+    };
+    let restricted = Snapshot { families: vec![bare()] }.restrict(&HashSet::from(["a.b"]));
+
+    for family in [bare(), restricted.families[0].clone()] {
+        assert!(text(&[family], Escaping::Dots).starts_with("# HELP a_dot_b \n# TYPE a_dot_b counter\na_dot_b 1.0\n"));
+    }
+    let total = native(Family::builder(Kind::Counter, "a.b_total", ""), &[(&[], counter(1.0), Some(2.0))]);
+    let exemplar = r#" # {a="b",trace_id="t"} 1.0"#;
+    for escaping in Escaping::ALL {
+        let (bare, total) = (openmetrics(&[bare()], escaping), openmetrics(std::slice::from_ref(&total), escaping));
+
+        assert_eq!(bare.replace(exemplar, ""), total);
+    }
 }

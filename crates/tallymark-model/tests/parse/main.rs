@@ -4,3 +4,4 @@
 
 mod any_input;
 mod round_trip;
+mod strict;

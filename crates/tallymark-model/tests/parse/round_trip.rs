@@ -1,6 +1,9 @@
 //! What an encoder wrote is read back as the same samples.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use proptest::{collection::vec, option, prelude::*};
 use tallymark_model::{
@@ -101,6 +104,37 @@ fn written(encode: Encode, families: &[FamilySnapshot]) -> String {
     String::from_utf8(out).unwrap()
 }
 
+fn read_protobuf(families: &[FamilySnapshot]) -> Vec<FamilySnapshot> {
+    let mut out = Vec::new();
+    encode::protobuf(&Snapshot { families: families.to_vec() }, Escaping::AllowUtf8, &mut out).unwrap();
+    parse::protobuf(&out, 1000).unwrap()
+}
+
+/// A family of each type, with a series for each value.
+fn native_metrics(values: &BTreeSet<String>, total: f64, count: u64, sum: f64, gauge: f64) -> [FamilySnapshot; 6] {
+    let builders = [
+        (Family::builder(Kind::Counter, "c", ""), Value::Counter { total, exemplar: None }),
+        (Family::builder(Kind::Gauge, "g", ""), Value::Gauge(gauge)),
+        (Family::builder(Kind::Summary, "s", ""), Value::Summary { count, sum }),
+        (
+            Family::builder(Kind::Histogram, "h", "").bounds([0.5, 1e6]),
+            Value::Histogram { counts: [count, 0, 1].into(), sum, exemplars: Vec::new() },
+        ),
+        (Family::builder(Kind::Info, "i", ""), Value::Info(vec![("v".to_owned(), "1".to_owned())])),
+        (Family::builder(Kind::StateSet, "e", "").states(["on", "off"]), Value::StateSet(1)),
+    ];
+    builders.map(|(builder, value)| {
+        let family = Arc::new(builder.label_names(["x.y"]).build().unwrap());
+        let series = values.iter().map(|label| SeriesSnapshot {
+            labels: Arc::new(family.labels(&[label]).unwrap()),
+            process: None,
+            value: value.clone(),
+            created: Some(1.5),
+        });
+        FamilySnapshot { body: Body::Series(series.collect()), family }
+    })
+}
+
 proptest! {
     #[test]
     fn samples_of_a_collector_are_read_back_from_the_text_format(
@@ -167,29 +201,68 @@ proptest! {
         sum in 0.0..1e300,
         gauge in finite(),
     ) {
-        let builders = [
-            (Family::builder(Kind::Counter, "c", ""), Value::Counter { total, exemplar: None }),
-            (Family::builder(Kind::Gauge, "g", ""), Value::Gauge(gauge)),
-            (Family::builder(Kind::Summary, "s", ""), Value::Summary { count, sum }),
-            (
-                Family::builder(Kind::Histogram, "h", "").bounds([0.5, 1e6]),
-                Value::Histogram { counts: [count, 0, 1].into(), sum, exemplars: Vec::new() },
-            ),
-            (Family::builder(Kind::Info, "i", ""), Value::Info(vec![("v".to_owned(), "1".to_owned())])),
-            (Family::builder(Kind::StateSet, "e", "").states(["on", "off"]), Value::StateSet(1)),
-        ];
-        let families = builders.map(|(builder, value)| {
-            let family = Arc::new(builder.label_names(["x.y"]).build().unwrap());
-            let series = values.iter().map(|label| SeriesSnapshot {
-                labels: Arc::new(family.labels(&[label]).unwrap()),
-                process: None,
-                value: value.clone(),
-                created: Some(1.5),
-            });
-            FamilySnapshot { body: Body::Series(series.collect()), family }
-        });
+        let families = native_metrics(&values, total, count, sum, gauge);
         let text = written(encode::openmetrics, &families);
 
         prop_assert_eq!(read(parse::openmetrics(&text)), content(families), "{}", text);
+    }
+
+    #[test]
+    fn samples_of_a_collector_are_read_back_from_protobuf(
+        name in name(),
+        help in value(),
+        labels in prop::collection::btree_set(labels(), 0..4),
+        value in finite(),
+        time in option::of(-1_000_000_000_000i64..1_000_000_000_000),
+        exemplar in option::of(exemplar()),
+    ) {
+        for kind in [Kind::Counter, Kind::Gauge, Kind::Unknown] {
+            let described = Family::named(kind, &name, &help);
+            let full = described.text_name().into_owned();
+            let samples = labels.iter().map(|labels| Sample {
+                timestamp: time.map(|time| Timestamp::Seconds(time as f64 / 1000.0)),
+                exemplar: exemplar.clone().filter(|_| kind == Kind::Counter),
+                ..sample(&full, labels, value)
+            });
+            let families = [FamilySnapshot { family: Arc::new(described), body: Body::Samples(samples.collect()) }];
+            let expected = if labels.is_empty() { Vec::new() } else { content(families.clone()) };
+
+            prop_assert_eq!(content(read_protobuf(&families)), expected);
+        }
+    }
+
+    #[test]
+    fn native_histograms_are_read_back_from_protobuf(
+        labels in labels().prop_filter("the type's own", |labels| labels.iter().all(|(name, _)| name != "le")),
+        histogram in native_histogram(),
+        exemplars in vec(exemplar(), 0..3),
+    ) {
+        let expected = NativeHistogram { exemplars, ..histogram };
+        let families = [family(Kind::Histogram, "h", "", vec![Sample {
+            native_histogram: Some(Box::new(expected.clone())),
+            ..sample("h", &labels, f64::NAN)
+        }])];
+        let samples = read_protobuf(&families)[0].samples();
+        let found = samples.iter().find_map(|sample| sample.native_histogram.clone()).unwrap();
+
+        prop_assert_eq!(&found.exemplars, &expected.exemplars);
+        prop_assert_eq!((found.count, found.sum, found.schema), (expected.count, expected.sum, expected.schema));
+        prop_assert_eq!((found.positive_deltas, found.negative_deltas), (expected.positive_deltas, expected.negative_deltas));
+        // One without anything has a span that says that it is one.
+        let spans: Vec<_> = found.positive_spans.into_iter().filter(|span| span.length > 0).collect();
+        prop_assert_eq!((spans, found.negative_spans), (expected.positive_spans, expected.negative_spans));
+    }
+
+    #[test]
+    fn native_metrics_are_read_back_from_protobuf(
+        values in prop::collection::btree_set(value(), 1..4),
+        total in 0.0..1e300,
+        count in 0u64..1 << 40,
+        sum in 0.0..1e300,
+        gauge in finite(),
+    ) {
+        let families = native_metrics(&values, total, count, sum, gauge);
+        // An info and a state set are gauges there, as in the text format.
+        prop_assert_eq!(written(encode::text, &read_protobuf(&families)), written(encode::text, &families));
     }
 }

@@ -15,7 +15,7 @@ use crate::limits::{self, Limits};
 use crate::merge::{self, Conflict};
 use crate::series::Note;
 use crate::store::StoreReading;
-use crate::{Error, clock, record};
+use crate::{Error, clock, own_metrics, record};
 
 /// The family of the marks by which a spool remembers removals: no definition's key starts like this.
 #[cfg(feature = "sqlite")]
@@ -149,7 +149,7 @@ impl FileStore {
         for notice in news {
             log::warn!("{}: {notice}", self.path().display());
         }
-        let own = [merge::file_metrics(&self.file.status()), merge::merged_metrics(&merged)].concat();
+        let own = [own_metrics::of_file(&self.file.status()), own_metrics::of_merging(&merged)].concat();
         StoreReading { families: merged.families, own }
     }
 
@@ -186,6 +186,16 @@ impl FileStore {
     /// When it was last drained, and when that last failed: nanoseconds since boot, 0 for never.
     pub(crate) fn drained(&self) -> (u64, u64) {
         self.file.drained()
+    }
+
+    /// What is in the file, and the definitions of its families by their numbers.
+    pub(crate) fn inspect(&self) -> (file::Inspection, Vec<Option<Arc<Family>>>) {
+        let known = self.known();
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let inspection = self.file.inspect();
+        known.descriptors.learn(&self.file, inspection.file);
+        let families = (0..inspection.series.len()).map(|number| known.descriptors.family(number).cloned()).collect();
+        (inspection, families)
     }
 
     /// How the file is doing.

@@ -5,7 +5,13 @@
 
 pub(crate) mod file;
 #[cfg(feature = "sqlite")]
+pub(crate) mod groups;
+#[cfg(feature = "sqlite")]
 pub(crate) mod ledger;
+#[cfg(feature = "sqlite")]
+mod removal;
+#[cfg(feature = "sqlite")]
+mod report;
 mod url;
 
 use std::collections::HashMap;
@@ -15,7 +21,13 @@ use std::time::Duration;
 
 pub use file::FileStore;
 #[cfg(feature = "sqlite")]
+pub use groups::{Changes, Entry, Groups, Revision};
+#[cfg(feature = "sqlite")]
 pub use ledger::{LedgerStore, Reason};
+#[cfg(feature = "sqlite")]
+pub use removal::HeldLabels;
+#[cfg(feature = "sqlite")]
+pub use report::{FileReport, Holdings, LedgerReport, Report};
 pub use tallymark_cells::file::Options;
 
 use tallymark_model::FamilySnapshot;
@@ -139,6 +151,16 @@ impl Store {
             Store::File(file) => Some(file),
             #[cfg(feature = "sqlite")]
             Store::Ledger(store) => Some(store.spool()),
+        }
+    }
+
+    /// Where the groups are that were pushed beside it.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn groups(&self) -> groups::Place {
+        match self {
+            Store::Memory | Store::Capped(_) => groups::Place::Memory,
+            Store::File(file) => groups::Place::beside(file.path()),
+            Store::Ledger(store) => store.groups().clone(),
         }
     }
 

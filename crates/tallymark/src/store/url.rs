@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 #[cfg(feature = "sqlite")]
+use super::groups;
+#[cfg(feature = "sqlite")]
 use crate::limits::Limits;
 
 /// A URL, taken apart.
@@ -36,7 +38,7 @@ impl<'a> Address<'a> {
 }
 
 /// How a store of many hosts is used.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[cfg(feature = "sqlite")]
 pub(crate) struct Settings {
     /// The store, as it may be shown.
@@ -54,6 +56,8 @@ pub(crate) struct Settings {
     /// Whether there is no thread that drains.
     pub(crate) sync: bool,
     pub(crate) limits: Limits,
+    /// Where its pushed groups are.
+    pub(crate) groups: groups::Place,
 }
 
 /// The options of a store of many hosts that all kinds share, and the rest of them.

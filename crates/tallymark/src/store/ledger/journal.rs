@@ -13,7 +13,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
 use tallymark_cells::fork;
 
@@ -84,6 +85,26 @@ pub(crate) struct Record {
     pub(crate) failed: Vec<(Reason, u64)>,
     /// Batches of which it cannot be known whether they were counted, and that were not sent again.
     pub(crate) lost: u64,
+}
+
+impl Record {
+    /// What the journal at `place` says, without a right to drain and without changing it; nothing if it cannot be read.
+    pub(crate) fn read(place: &Path) -> Option<Record> {
+        let _still = fork::still();
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let database = Connection::open_with_flags(place, flags).ok()?;
+        database.busy_timeout(Duration::from_secs(1)).ok()?;
+        let float = |name: &str| state(&database, name).ok().flatten().unwrap_or(0.0);
+        let number = |name: &str| state(&database, name).ok().flatten().map_or(0, |number: i64| number as u64);
+        let failed = Reason::ALL.into_iter().map(|reason| (reason, number(&format!("failed {}", reason.name()))));
+        Some(Record {
+            last: float("last"),
+            seconds: float("seconds"),
+            waiting: number("waiting"),
+            failed: failed.collect(),
+            lost: number("lost"),
+        })
+    }
 }
 
 type Answer<T> = Result<T, Trouble>;
@@ -408,13 +429,9 @@ impl Journal {
         })
     }
 
-    fn state<T: rusqlite::types::FromSql>(&self, name: &str) -> Answer<Option<T>> {
+    fn state<T: FromSql>(&self, name: &str) -> Answer<Option<T>> {
         let _still = fork::still();
-        let read = || {
-            let mut statement = self.database.prepare_cached("SELECT value FROM state WHERE name = ?1")?;
-            statement.query_row([name], |row| row.get(0)).optional()
-        };
-        read().map_err(|error| trouble(&self.place, &error))
+        state(&self.database, name).map_err(|error| trouble(&self.place, &error))
     }
 
     /// Makes a change, under a new version number.
@@ -465,6 +482,11 @@ fn trouble(place: &Path, error: &rusqlite::Error) -> Trouble {
             "{place}: cannot use this journal: {error}; make room, or give this user the right to write there"
         ),
     }
+}
+
+fn state<T: FromSql>(database: &Connection, name: &str) -> rusqlite::Result<Option<T>> {
+    let mut statement = database.prepare_cached("SELECT value FROM state WHERE name = ?1")?;
+    statement.query_row([name], |row| row.get(0)).optional()
 }
 
 fn put(transaction: &Transaction<'_>, name: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<()> {

@@ -1,6 +1,6 @@
 //! From a URL to a store of many hosts. Nothing is sent, and nobody is asked: a store that is away can be opened.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 #[cfg(feature = "redis")]
@@ -11,6 +11,7 @@ use super::{Ledger, spool};
 use crate::Error;
 use crate::limits::Limits;
 use crate::store::Store;
+use crate::store::groups::Place;
 use crate::store::url::{Address, Settings, SharedOptions, unknown};
 
 /// `sqlite:/path/metrics.db`.
@@ -25,10 +26,8 @@ pub(crate) fn sqlite(
         return Err(refuse("no such file".to_owned()));
     }
     let url = format!("sqlite:{}", path.display());
-    let (beside, database) = (path.clone(), path);
-    open(address, limits, create, url, Some(&beside), refuse, move |settings| {
-        Box::new(Sqlite::new(database.clone(), settings.timeout))
-    })
+    let what = What { url, groups: Place::beside(&path), beside: Some(path.clone()) };
+    open(address, limits, create, what, refuse, move |settings| Box::new(Sqlite::new(path.clone(), settings.timeout)))
 }
 
 /// `redis://host:6379/0?prefix=app`, and what else `redis/target.rs` knows.
@@ -51,20 +50,31 @@ pub(crate) fn redis(
     let target = Target::parse(&format!("{}:{}", address.kind, address.rest), ca);
     let target = target.map_err(|problem| refuse(problem.to_owned()))?;
     let url = format!("{target}?prefix={prefix}");
-    open(address, limits, create, url, None, refuse, move |settings| {
+    let groups = Place::Redis { target: target.clone(), prefix: prefix.clone() };
+    let what = What { url, groups, beside: None };
+    open(address, limits, create, what, refuse, move |settings| {
         Box::new(Redis::new(target.clone(), prefix.clone(), shards, settings.timeout))
     })
+}
+
+/// What is opened.
+struct What {
+    /// As it may be shown.
+    url: String,
+    /// The file that it is, if it is one.
+    beside: Option<PathBuf>,
+    groups: Place,
 }
 
 fn open(
     address: Address<'_>,
     limits: Limits,
     create: bool,
-    url: String,
-    beside: Option<&Path>,
+    what: What,
     refuse: impl Fn(String) -> Error,
     connect: impl Fn(&Settings) -> Box<dyn Ledger> + Send + Sync + 'static,
 ) -> Result<Store, Error> {
+    let What { url, beside, groups } = what;
     let mut options = address.options;
     let shared = SharedOptions::take(&mut options).map_err(&refuse)?;
     if let Some((name, value)) = options.first() {
@@ -72,7 +82,7 @@ fn open(
         let all = format!("{own}instance, spool, interval, timeout, lease, sync, max_series and ttl");
         return Err(refuse(unknown(name, value, &all)));
     }
-    let (spool, spool_path) = spool::open(shared.spool.as_deref(), beside, &url, create)?;
+    let (spool, spool_path) = spool::open(shared.spool.as_deref(), beside.as_deref(), &url, create)?;
     let host = || nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let settings = Settings {
         url,
@@ -83,6 +93,7 @@ fn open(
         lease: shared.lease,
         sync: shared.sync,
         limits,
+        groups,
     };
     let store = Arc::new(LedgerStore::new(spool.limited(limits), settings, connect));
     if create {

@@ -18,9 +18,10 @@ use tallymark_model::{FamilySnapshot, Kind, Value};
 use super::drain::Drain;
 use super::journal::Record;
 use super::{Ledger, Reason, Stored, StoredSeries, Trouble};
-use crate::merge::{self, Conflict, Defined, HeldSeries, Merged, about, counter, gauge};
-use crate::store::StoreReading;
+use crate::merge::{self, Conflict, Defined, HeldSeries, Merged};
+use crate::own_metrics::{self, about, counter, gauge};
 use crate::store::url::Settings;
+use crate::store::{StoreReading, groups};
 use crate::{Error, FileStore, clock, record};
 
 /// The longest pause between two tries of a store that cannot be reached.
@@ -89,6 +90,10 @@ impl LedgerStore {
         &self.settings.url
     }
 
+    pub(crate) fn groups(&self) -> &groups::Place {
+        &self.settings.groups
+    }
+
     /// Whether the spool is a file, not memory of this process.
     pub(crate) fn has_spool_file(&self) -> bool {
         self.settings.spool_path.is_some()
@@ -147,15 +152,30 @@ impl LedgerStore {
         let read = self.read();
         let mut own = self.own_metrics(read.as_ref().ok());
         let merged = read.map_or_else(|_| Merged::default(), |stored| self.merge(stored));
-        own.append(&mut merge::merged_metrics(&merged));
-        own.append(&mut merge::file_metrics(&self.spool.status()));
+        own.append(&mut own_metrics::of_merging(&merged));
+        own.append(&mut own_metrics::of_file(&self.spool.status()));
         StoreReading { families: merged.families, own }
+    }
+
+    /// Everything that the store holds, without sending it anything.
+    pub(crate) fn ask(&self, limit: Instant) -> Result<Stored, Trouble> {
+        let active = self.active();
+        wait_for(&active.drain, limit).ok_or_else(|| self.timeout()).and_then(|mut drain| drain.read(limit))
+    }
+
+    /// Where the journal is; none in memory.
+    pub(crate) fn journal(&self) -> Option<PathBuf> {
+        let mut name = self.settings.spool_path.clone()?.into_os_string();
+        name.push(".journal");
+        Some(PathBuf::from(name))
     }
 
     fn merge(&self, mut stored: Stored) -> Merged {
         // As a file has them: in the order of their creation, whatever order the store has.
-        stored.series.sort_by(|one, other| {
-            one.created.total_cmp(&other.created).then_with(|| one.labels.values().cmp(other.labels.values()))
+        stored.series.sort_unstable_by(|one, other| {
+            let names = || one.family.name().cmp(other.family.name());
+            let labels = || one.labels.values().cmp(other.labels.values());
+            one.created.total_cmp(&other.created).then_with(names).then_with(labels)
         });
         let limits = self.settings.limits;
         let mut users: HashMap<u64, u32> = HashMap::new();
@@ -297,11 +317,7 @@ impl LedgerStore {
                 // SQLite's files are not closed: that would give up locks of this process.
                 std::mem::forget(inherited);
             }
-            let journal = self.settings.spool_path.as_ref().map(|path| {
-                let mut name = path.clone().into_os_string();
-                name.push(".journal");
-                PathBuf::from(name)
-            });
+            let journal = self.journal();
             let ledger = (self.connect)(&self.settings);
             let drain = Drain::new(ledger, journal, self.settings.instance.clone(), self.settings.lease);
             let drain = Mutex::new(drain.expiring(self.settings.limits.ttl));

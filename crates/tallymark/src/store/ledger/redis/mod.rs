@@ -8,6 +8,7 @@
 //! | `layout.rs` | keys, fields and values as text |
 //! | `read.rs` | everything in a store |
 //! | `tidy.rs` | what is done for writers that have ended |
+//! | `groups.rs` | pushed groups, which are no series: a hash of their own |
 //! | `trouble.rs` | what errors mean |
 //!
 //! A store is a hash of its own, with the writers and the removals, and a hash for each shard, with everything that a
@@ -16,6 +17,7 @@
 //!
 //! No command's work grows with what is stored: nothing lists keys, hashes are read in steps.
 
+mod groups;
 mod layout;
 mod line;
 mod read;
@@ -34,6 +36,7 @@ use std::time::{Duration, Instant};
 use redis::{FromRedisValue, RedisError, RedisResult, Value, cmd};
 use tallymark_model::Family;
 
+pub(crate) use self::groups::RedisGroups;
 use self::layout::FORMAT;
 use self::read::fields_of;
 use self::scripts::{Call, Operation, Road, Scripts};
@@ -63,7 +66,8 @@ pub(crate) struct Redis {
     /// Shards of the store, once it was seen.
     shards: Option<u32>,
     asked_for_eviction: bool,
-    names: read::Names,
+    /// What was read last.
+    fields: read::Fields,
 }
 
 impl Redis {
@@ -78,7 +82,7 @@ impl Redis {
             new_shards: shards.unwrap_or(usual).clamp(1, MOST_SHARDS),
             shards: None,
             asked_for_eviction: false,
-            names: read::Names::default(),
+            fields: read::Fields::default(),
         }
     }
 
@@ -126,10 +130,8 @@ impl Redis {
             epochs.push(self.meant(Some(answer))?);
         }
         let missing: Vec<usize> = (0..epochs.len()).filter(|shard| epochs[*shard].is_none()).collect();
-        let call = |shard: &usize| Call::Run {
-            operation: Operation::Open,
-            key: self.shard(*shard),
-            arguments: vec![layout::writer(uuid::Uuid::new_v4().as_u128())],
+        let call = |shard: &usize| {
+            Call::run(Operation::Open, self.shard(*shard), [layout::writer(uuid::Uuid::new_v4().as_u128())])
         };
         let calls: Vec<Call> = missing.iter().map(call).collect();
         for (shard, answer) in missing.into_iter().zip(self.call(&calls, limit)) {
@@ -174,8 +176,8 @@ impl Redis {
 
     /// Notes a removal for the writers that are to hear of it.
     fn note(&mut self, removal: &Removal, limit: Instant) -> Result<(), Trouble> {
-        let arguments = vec![layout::writer(removal.writer), removal.id.to_string(), layout::removal_text(removal)];
-        let call = Call::Run { operation: Operation::Note, key: self.prefix.clone(), arguments };
+        let arguments = [layout::writer(removal.writer), removal.id.to_string(), layout::removal_text(removal)];
+        let call = Call::run(Operation::Note, self.prefix.clone(), arguments);
         let answer = self.call(&[call], limit).pop();
         self.meant::<String>(answer).map(drop)
     }
@@ -192,18 +194,15 @@ impl Redis {
 
 impl Ledger for Redis {
     fn greet(&mut self, hello: &Hello<'_>, limit: Instant) -> Result<Greeting, Trouble> {
-        let greet = Call::Run {
-            operation: Operation::Greet,
-            key: self.prefix.clone(),
-            arguments: vec![
-                FORMAT.to_owned(),
-                self.new_shards.to_string(),
-                layout::writer(hello.writer),
-                hello.lease.as_micros().to_string(),
-                layout::row_rest(hello),
-                hello.removals.to_string(),
-            ],
-        };
+        let arguments = [
+            FORMAT.to_owned(),
+            self.new_shards.to_string(),
+            layout::writer(hello.writer),
+            hello.lease.as_micros().to_string(),
+            layout::row_rest(hello),
+            hello.removals.to_string(),
+        ];
+        let greet = Call::run(Operation::Greet, self.prefix.clone(), arguments);
         let asked = self.shards.unwrap_or(0);
         let mut calls = vec![greet];
         calls.extend(self.shard_keys(asked).into_iter().map(epoch_of));
@@ -243,11 +242,7 @@ impl Ledger for Redis {
     }
 
     fn apply(&mut self, batches: &[Batch], limit: Instant) -> Vec<Result<Answer, Trouble>> {
-        let call = |batch: &Batch| Call::Run {
-            operation: Operation::Apply,
-            key: self.shard(batch.shard as usize),
-            arguments: layout::batch(batch),
-        };
+        let call = |batch: &Batch| Call::run(Operation::Apply, self.shard(batch.shard as usize), layout::batch(batch));
         let calls: Vec<Call> = batches.iter().map(call).collect();
         let answers = self.call(&calls, limit).into_iter();
         answers.map(|answer| self.meant(Some(answer)).and_then(|said: String| self.answer(&said))).collect()

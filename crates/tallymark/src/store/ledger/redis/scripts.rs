@@ -22,10 +22,20 @@ pub(super) enum Operation {
     Apply,
     Swap,
     Note,
+    GroupsSince,
+    GroupsPut,
 }
 
 impl Operation {
-    const ALL: [Operation; 5] = [Operation::Open, Operation::Greet, Operation::Apply, Operation::Swap, Operation::Note];
+    const ALL: [Operation; 7] = [
+        Operation::Open,
+        Operation::Greet,
+        Operation::Apply,
+        Operation::Swap,
+        Operation::Note,
+        Operation::GroupsSince,
+        Operation::GroupsPut,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -34,6 +44,8 @@ impl Operation {
             Operation::Apply => "apply",
             Operation::Swap => "swap",
             Operation::Note => "note",
+            Operation::GroupsSince => "groups_since",
+            Operation::GroupsPut => "groups_put",
         }
     }
 
@@ -44,6 +56,8 @@ impl Operation {
             Operation::Apply => include_str!("apply.lua"),
             Operation::Swap => include_str!("swap.lua"),
             Operation::Note => include_str!("note.lua"),
+            Operation::GroupsSince => include_str!("groups_since.lua"),
+            Operation::GroupsPut => include_str!("groups_put.lua"),
         }
     }
 
@@ -61,8 +75,14 @@ pub(super) enum Road {
 
 /// A question: an operation on a key, or a plain command.
 pub(super) enum Call {
-    Run { operation: Operation, key: String, arguments: Vec<String> },
+    Run { operation: Operation, key: String, arguments: Vec<Vec<u8>> },
     Plain { key: String, command: Cmd },
+}
+
+impl Call {
+    pub(super) fn run(operation: Operation, key: String, arguments: impl IntoIterator<Item: Into<Vec<u8>>>) -> Call {
+        Call::Run { operation, key, arguments: arguments.into_iter().map(Into::into).collect() }
+    }
 }
 
 pub(super) struct Scripts {

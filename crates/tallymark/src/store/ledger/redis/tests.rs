@@ -16,9 +16,11 @@ use super::super::{Answer, Batch, Change, Delta, Greeting, Hello, Ledger, Reason
 use super::scripts::{Call, Operation, Road};
 use super::server::{Cluster, Server, certificates, until};
 use super::wire::To;
-use super::{Redis, Target};
+use super::{Redis, RedisGroups, Target};
 use crate::record;
 use crate::series::Note;
+use crate::store::groups::Keeper;
+use crate::store::groups::contract::keeps_groups;
 
 /// A ledger on the server of a URL. It waits long: this machine may be busy.
 fn ledger(url: &str) -> Redis {
@@ -63,6 +65,24 @@ mod scripts {
 
 mod cluster {
     super::contract!(super::on_a_cluster);
+}
+
+#[test]
+fn pushed_groups_are_kept_on_a_server() {
+    let server = Server::start(&[]);
+    let open = || -> Box<dyn Keeper> {
+        Box::new(RedisGroups::new(Target::parse(&server.url(), None).unwrap(), "x", Duration::from_secs(10)))
+    };
+    keeps_groups(open);
+}
+
+#[test]
+fn pushed_groups_are_kept_on_a_cluster() {
+    let cluster = Cluster::start();
+    let open = || -> Box<dyn Keeper> {
+        Box::new(RedisGroups::new(Target::parse(&cluster.url(), None).unwrap(), "x", Duration::from_secs(10)))
+    };
+    keeps_groups(open);
 }
 
 fn hits() -> Arc<Family> {
@@ -642,8 +662,7 @@ fn changes_are_made_if_all_is_as_it_was_read() {
     let (server, mut ledger) = with_functions();
     server.ask::<()>("HSET hash a 1 b 2");
     let mut swap = |arguments: &[&str]| {
-        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let call = Call::Run { operation: Operation::Swap, key: "hash".to_owned(), arguments };
+        let call = Call::run(Operation::Swap, "hash".to_owned(), arguments.iter().copied());
         let answer = ledger.call(&[call], soon()).remove(0).unwrap();
         let mut fields: Vec<(String, String)> = server.ask::<HashMap<_, _>>("HGETALL hash").into_iter().collect();
         fields.sort();

@@ -119,7 +119,7 @@ impl Redis {
 }
 
 fn swap(key: &str, arguments: Vec<String>) -> Call {
-    Call::Run { operation: Operation::Swap, key: key.to_owned(), arguments }
+    Call::run(Operation::Swap, key.to_owned(), arguments)
 }
 
 /// What makes values of writers that are gone into those that are kept of them.

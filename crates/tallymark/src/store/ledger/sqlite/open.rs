@@ -15,27 +15,30 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::store::ledger::{Reason, Trouble};
 
-/// "Taly", in the header of every database of ours.
-const APPLICATION: i64 = 0x5461_6c79;
-
-/// What this build writes, and the newest that it reads.
-const FORMAT: i64 = 1;
+/// What a database of ours has.
+pub(super) struct Layout {
+    /// The `application_id` in its header.
+    pub(super) application: i64,
+    /// The `user_version` that this build writes, and the newest that it reads.
+    pub(super) format: i64,
+    /// Makes the tables.
+    pub(super) schema: &'static str,
+}
 
 /// Between two attempts at what SQLite does not wait for: a change that others make takes about as long.
 const AGAIN: Duration = Duration::from_millis(5);
 
-const SCHEMA: &str = include_str!("schema.sql");
-
 /// A connection, and which file it is to.
 pub(super) struct Open {
     pub(super) connection: Connection,
-    file: (u64, u64),
+    /// `None` in memory.
+    file: Option<(u64, u64)>,
 }
 
 impl Open {
     /// Whether the file is still the one at the path: it may have been deleted or replaced.
     pub(super) fn is_at(&self, path: &Path) -> bool {
-        file_at(path) == Some(self.file)
+        self.file.is_none() || file_at(path) == self.file
     }
 }
 
@@ -46,7 +49,7 @@ fn file_at(path: &Path) -> Option<(u64, u64)> {
 
 /// Opens the database, and makes it first if it is not there and `make` says so: `None` if it is not, then. Waits for
 /// others' locks as long as `wait`.
-pub(super) fn open(path: &Path, make: bool, wait: Duration) -> Result<Option<Open>, Trouble> {
+pub(super) fn open(path: &Path, layout: &Layout, make: bool, wait: Duration) -> Result<Option<Open>, Trouble> {
     if make {
         make_file(path)?;
     }
@@ -56,14 +59,23 @@ pub(super) fn open(path: &Path, make: bool, wait: Duration) -> Result<Option<Ope
     let mut connection = Connection::open_with_flags(path, flags).map_err(sql)?;
     connection.busy_timeout(wait).map_err(sql)?;
     connection.set_prepared_statement_cache_capacity(64);
-    match identify(&connection).map_err(sql)? {
+    match identify(&connection, layout).map_err(sql)? {
         Identity::Ours => {}
-        Identity::Empty if make => make_tables(&mut connection).map_err(sql)?,
+        Identity::Empty if make => make_tables(&mut connection, layout).map_err(sql)?,
         Identity::Empty => return Ok(None),
         Identity::Foreign(found) => return Err(foreign(path, &found)),
     }
     use_well(&connection, wait).map_err(sql)?;
-    Ok(Some(Open { connection, file }))
+    Ok(Some(Open { connection, file: Some(file) }))
+}
+
+/// Makes a database in memory.
+pub(super) fn in_memory(path: &Path, layout: &Layout) -> Result<Open, Trouble> {
+    let made = Connection::open_in_memory().and_then(|mut connection| {
+        make_tables(&mut connection, layout)?;
+        Ok(Open { connection, file: None })
+    });
+    made.map_err(|error| sql_trouble(path, &error))
 }
 
 /// Makes an empty file that its owner alone may read, unless there is something. SQLite gives its other files the same
@@ -86,19 +98,20 @@ enum Identity {
     Foreign(String),
 }
 
-fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
+fn identify(connection: &Connection, layout: &Layout) -> rusqlite::Result<Identity> {
     // In one statement, so that they are of one moment: somebody may be making the store.
     let all = "SELECT (SELECT count(*) FROM sqlite_schema), application_id, user_version
                FROM pragma_application_id, pragma_user_version";
     let all = connection.query_row(all, [], |row| Ok((row.get(1)?, row.get(2)?, row.get(0)?)));
     let (application, format, tables): (i64, i64, i64) = all?;
+    let known = layout.format;
     Ok(match (application, format, tables) {
-        (APPLICATION, FORMAT, _) => Identity::Ours,
         (0, 0, 0) => Identity::Empty,
-        (APPLICATION, format, _) if format > FORMAT => Identity::Foreign(format!(
-            "written by format {format}, this build reads up to {FORMAT}; upgrade tallymark here or choose another path"
+        (ours, format, _) if ours == layout.application && format == known => Identity::Ours,
+        (ours, format, _) if ours == layout.application && format > known => Identity::Foreign(format!(
+            "written by format {format}, this build reads up to {known}; upgrade tallymark here or choose another path"
         )),
-        (APPLICATION, format, _) => Identity::Foreign(format!(
+        (ours, format, _) if ours == layout.application => Identity::Foreign(format!(
             "a Tallymark store of format {format}, which there is not; move it away, or choose another path"
         )),
         _ => Identity::Foreign(format!(
@@ -108,13 +121,13 @@ fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
     })
 }
 
-fn make_tables(connection: &mut Connection) -> rusqlite::Result<()> {
+fn make_tables(connection: &mut Connection, layout: &Layout) -> rusqlite::Result<()> {
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Somebody else may have been faster.
-    if let Identity::Empty = identify(&change)? {
-        change.execute_batch(SCHEMA)?;
-        change.pragma_update(None, "application_id", APPLICATION)?;
-        change.pragma_update(None, "user_version", FORMAT)?;
+    if let Identity::Empty = identify(&change, layout)? {
+        change.execute_batch(layout.schema)?;
+        change.pragma_update(None, "application_id", layout.application)?;
+        change.pragma_update(None, "user_version", layout.format)?;
     }
     change.commit()
 }

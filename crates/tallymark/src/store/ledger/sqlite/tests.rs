@@ -344,7 +344,7 @@ fn a_file_without_room_takes_a_batch_whole_or_not_at_all() {
     let one = |n: usize| change(&[&format!("{n}{long}")], Delta::Number { whole: 1, rest: 0.0 });
     batch.changes.extend((0..20).map(|n| Change { family: 1, ..one(n) }));
     let pages: i64 = ask(&directory, "PRAGMA page_count");
-    let connection = &ledger.open.as_ref().unwrap().connection;
+    let connection = &ledger.database.open.as_ref().unwrap().connection;
     connection.query_row(&format!("PRAGMA max_page_count = {}", pages + 3), [], |_| Ok(())).unwrap();
     let trouble = ledger.apply(std::slice::from_ref(&batch), soon()).remove(0).unwrap_err();
 

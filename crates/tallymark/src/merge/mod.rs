@@ -1,15 +1,18 @@
 //! Adding up: what several processes hold for a series, as one value.
 //!
 //! The rules are the table "Semantics every store shares": counters, summaries and histograms add; gauges go by their
-//! mode; infos, states and exemplars are the newest.
+//! mode; infos, states and exemplars are the newest. `family.rs` makes one of several definitions of a name.
 
-use std::collections::hash_map::Entry;
+mod family;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tallymark_cells::Block;
-use tallymark_cells::file::{self, Reading, SeriesTotal, Status, Total};
-use tallymark_model::{Body, Exemplar, Family, FamilySnapshot, Kind, Labels, Process, SeriesSnapshot, Value};
+use tallymark_cells::file::{self, Reading, SeriesTotal, Total};
+use tallymark_model::{Body, Exemplar, Family, FamilySnapshot, Kind, Labels, SeriesSnapshot, Value};
+
+pub(crate) use self::family::StoreFamily;
 
 use crate::gauge::{self, GaugeValue};
 use crate::limits::{self, Limits};
@@ -61,16 +64,6 @@ pub(crate) struct Conflict {
     pub(crate) shown: Kind,
     pub(crate) hidden: Kind,
     pub(crate) series: usize,
-}
-
-/// A family as a store holds it, over every definition of its name and type.
-pub(crate) struct StoreFamily {
-    /// Its place among the store's families.
-    pub(crate) ordinal: u32,
-    /// Series by the definition that first brought their label names; histograms have the bounds that all share.
-    variants: Vec<(Arc<Family>, Vec<SeriesSnapshot>)>,
-    /// Whether two series can have the same labels.
-    has_twins: bool,
 }
 
 /// The file's descriptors, decoded: they never change, so a scrape decodes only the new ones.
@@ -394,112 +387,6 @@ fn show(series: HeldSeries, values: &mut Vec<SeriesSnapshot>) {
     }
 }
 
-impl StoreFamily {
-    fn new(ordinal: u32) -> StoreFamily {
-        StoreFamily { ordinal, variants: Vec::new(), has_twins: false }
-    }
-
-    /// The type of its series.
-    fn kind(&self) -> Option<Kind> {
-        self.variants.first().map(|(family, _)| family.kind())
-    }
-
-    /// Makes room for series of `definition`, unless it is of another type than the first definition of the name.
-    fn admit(&mut self, definition: &Arc<Family>) {
-        let Some((first, _)) = self.variants.first() else {
-            self.variants.push((Arc::clone(definition), Vec::new()));
-            return;
-        };
-        if first.kind() != definition.kind() {
-            return;
-        }
-        let bounds: Vec<f64> =
-            first.bounds().iter().copied().filter(|bound| definition.bounds().contains(bound)).collect();
-        match self.variant(definition) {
-            Some((known, _)) if **known == **definition => return,
-            Some((known, _)) => {
-                if let Some(more) = known.with_states_of(definition) {
-                    *known = Arc::new(more);
-                }
-                self.has_twins = true;
-            }
-            None => self.variants.push((Arc::clone(definition), Vec::new())),
-        }
-        for (variant, series) in &mut self.variants {
-            if variant.bounds() != bounds {
-                let narrowed = Arc::new(variant.with_bounds(&bounds));
-                *series = series.drain(..).map(|one| onto(&narrowed, variant, one)).collect();
-                *variant = narrowed;
-            }
-        }
-    }
-
-    /// The variant with the same label names, in whatever order.
-    fn variant(&mut self, definition: &Family) -> Option<(&mut Arc<Family>, &mut Vec<SeriesSnapshot>)> {
-        self.variants
-            .iter_mut()
-            .find(|(known, _)| known.kind() == definition.kind() && known.label_permutation(definition).is_some())
-            .map(|(known, series)| (known, series))
-    }
-
-    /// The family with its series; where the label names differ from series to series, as samples.
-    pub(crate) fn into_snapshot(mut self) -> FamilySnapshot {
-        if self.has_twins {
-            self.variants.iter_mut().for_each(|(_, series)| merge_twins(series));
-        }
-        let (definition, series) = self.variants.remove(0);
-        let first = FamilySnapshot { family: definition, body: Body::Series(series) };
-        if self.variants.iter().all(|(_, series)| series.is_empty()) {
-            return first;
-        }
-        let mut samples = first.samples();
-        for (family, series) in self.variants {
-            samples.extend(FamilySnapshot { family, body: Body::Series(series) }.samples());
-        }
-        FamilySnapshot { family: first.family, body: Body::Samples(samples) }
-    }
-
-    /// Adds what this process has on its own heap.
-    pub(crate) fn add_local(&mut self, local: FamilySnapshot) {
-        self.admit(&local.family);
-        if let Body::Series(own) = local.body {
-            self.has_twins |= !own.is_empty();
-            self.take(&local.family, own);
-        }
-    }
-
-    /// Takes series of an admitted definition, as ones of the variant that it belongs to.
-    fn take(&mut self, definition: &Arc<Family>, more: Vec<SeriesSnapshot>) {
-        let Some((target, series)) = self.variant(definition) else { return };
-        if target == definition && series.is_empty() {
-            *series = more;
-        } else {
-            series.extend(more.into_iter().map(|one| onto(target, definition, one)));
-        }
-    }
-}
-
-/// Makes one series of those with the same labels: two definitions of one name with different buckets, or a file and a
-/// heap, may both have one.
-fn merge_twins(series: &mut Vec<SeriesSnapshot>) {
-    let mut seen: HashMap<(Vec<Box<str>>, Option<Process>), usize> = HashMap::new();
-    let mut merged: Vec<SeriesSnapshot> = Vec::new();
-    for one in series.drain(..) {
-        match seen.entry((one.labels.values().to_vec(), one.process.clone())) {
-            Entry::Occupied(twin) => {
-                let twin = &mut merged[*twin.get()];
-                add(&mut twin.value, one.value);
-                twin.created = twin.created.into_iter().chain(one.created).reduce(f64::min);
-            }
-            Entry::Vacant(place) => {
-                place.insert(merged.len());
-                merged.push(one);
-            }
-        }
-    }
-    *series = merged;
-}
-
 fn total_value(family: &Family, value: StoredValue, notes: &[Note]) -> Value {
     let exemplars = || notes.iter().filter_map(|note| Some((note.part, record::decode_exemplar(&note.bytes)?)));
     let newest = |values: &[GaugeValue]| gauge::newest(values).map_or(0.0, |value| value.value);
@@ -523,138 +410,9 @@ fn total_value(family: &Family, value: StoredValue, notes: &[Note]) -> Value {
     }
 }
 
-/// A series of `source` as one of `target`, a definition of the same name and type.
-///
-/// Label values take the target's order. A histogram's counts go to the target's bounds, all of which the source has:
-/// cumulative counts agree there, so nothing is guessed; what lies between is counted in the next shared bucket, `+Inf` at
-/// the latest. A state keeps its name.
-fn onto(target: &Family, source: &Family, mut one: SeriesSnapshot) -> SeriesSnapshot {
-    if target == source {
-        return one;
-    }
-    if target.label_names() != source.label_names()
-        && let Some(order) = target.label_permutation(source)
-    {
-        let values: Vec<&str> = order.iter().map(|index| &*one.labels.values()[*index]).collect();
-        if let Ok(labels) = target.labels(&values) {
-            one.labels = Arc::new(labels);
-        }
-    }
-    match &mut one.value {
-        Value::Histogram { counts, exemplars, .. } if target.bounds() != source.bounds() => {
-            let mut shared = vec![0; target.bounds().len()];
-            for (bound, count) in source.bounds().iter().zip(counts.iter()) {
-                // Every layout ends in +Inf, so the search ends at a bound.
-                shared[target.bounds().partition_point(|known| known < bound)] += count;
-            }
-            *counts = shared.into();
-            exemplars.clear();
-        }
-        Value::StateSet(index) => {
-            let name = source.states().get(*index);
-            *index = name.and_then(|name| target.state(name).ok()).unwrap_or_default();
-        }
-        _ => {}
-    }
-    one
-}
-
-fn add(total: &mut Value, more: Value) {
-    match (total, more) {
-        (Value::Counter { total, .. }, Value::Counter { total: more, .. }) => *total += more,
-        (Value::Summary { count, sum }, Value::Summary { count: more, sum: more_sum }) => {
-            *count += more;
-            *sum += more_sum;
-        }
-        (Value::Histogram { counts, sum, .. }, Value::Histogram { counts: more, sum: more_sum, .. }) => {
-            counts.iter_mut().zip(&more).for_each(|(count, more)| *count += more);
-            *sum += more_sum;
-        }
-        (total, more) => *total = more,
-    }
-}
-
-/// A counter that says something about a store.
-pub(crate) fn counter(name: &str, help: &str, total: u64) -> FamilySnapshot {
-    about(Kind::Counter, name, help, &[], [(vec![], Value::Counter { total: total as f64, exemplar: None })])
-}
-
-/// A gauge that does.
-pub(crate) fn gauge(name: &str, help: &str, value: f64) -> FamilySnapshot {
-    about(Kind::Gauge, name, help, &[], [(vec![], Value::Gauge(value))])
-}
-
-/// A metric that does, with its series.
-pub(crate) fn about<'a>(
-    kind: Kind,
-    name: &str,
-    help: &str,
-    label_names: &[&str],
-    series: impl IntoIterator<Item = (Vec<&'a str>, Value)>,
-) -> FamilySnapshot {
-    let family = Family::builder(kind, name, help).label_names(label_names.iter().copied()).build();
-    let family = Arc::new(family.expect("a valid definition"));
-    let one = |(values, value): (Vec<&str>, Value)| SeriesSnapshot {
-        labels: Arc::new(family.labels(&values).expect("as many values as label names")),
-        process: None,
-        value,
-        created: None,
-    };
-    let series = series.into_iter().map(one).collect();
-    FamilySnapshot { family: Arc::clone(&family), body: Body::Series(series) }
-}
-
-/// The metric about series that found no room in a store.
-pub(crate) fn unshared_series(count: usize) -> FamilySnapshot {
-    let help = "Series that this process keeps in its own memory because the file store had no room.";
-    gauge("tallymark_unshared_series", help, count as f64)
-}
-
-/// A file store's metrics about itself.
-pub(crate) fn file_metrics(status: &Status) -> Vec<FamilySnapshot> {
-    vec![
-        gauge(
-            "tallymark_live_processes",
-            "Processes that have the file store open and count in it.",
-            status.live as f64,
-        ),
-        counter("tallymark_folded_processes", "Ended processes whose numbers were added to the totals.", status.folded),
-        gauge("tallymark_file_bytes", "Size of the file store.", status.bytes as f64),
-        gauge("tallymark_damaged_records", "Records of the file store that cannot be read.", status.damaged as f64),
-        gauge(
-            "tallymark_file_replacements",
-            "Times this process found the file deleted or replaced, and made it anew.",
-            status.replaced as f64,
-        ),
-    ]
-}
-
-/// Any shared store's metrics about what it shows.
-pub(crate) fn merged_metrics(merged: &Merged) -> Vec<FamilySnapshot> {
-    vec![
-        gauge(
-            "tallymark_conflicting_series",
-            "Series that are not shown because most live processes use their name for another type.",
-            merged.conflicts.iter().map(|conflict| conflict.series).sum::<usize>() as f64,
-        ),
-        gauge(
-            "tallymark_overflowing_families",
-            "Families whose label sets beyond max_series are counted in an overflow series.",
-            merged.overflowing as f64,
-        ),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn histogram(bounds: &[f64], counts: &[u64]) -> (Arc<Family>, SeriesSnapshot) {
-        let family = Family::builder(Kind::Histogram, "seconds", "").bounds(bounds).build().unwrap();
-        let value = Value::Histogram { counts: counts.into(), sum: 1.0, exemplars: Vec::new() };
-        let labels = Arc::new(family.labels::<&str>(&[]).unwrap());
-        (Arc::new(family), SeriesSnapshot { labels, process: None, value, created: None })
-    }
 
     #[test]
     fn the_users_and_the_series_of_a_type_are_those_of_all_its_definitions() {
@@ -701,21 +459,5 @@ mod tests {
         assert_eq!(Conflict::news(&merged, &mut before), [now[1].notice(), now[2].notice()]);
         assert_eq!(before, now);
         assert!(Conflict::news(&merged, &mut before).is_empty());
-    }
-
-    #[test]
-    fn a_heap_with_other_buckets_than_the_store_narrows_both() {
-        let (stored, in_store) = histogram(&[0.5, 1.0, 2.0], &[1, 1, 1, 1]);
-        let (local, on_heap) = histogram(&[1.0, 4.0], &[2, 1, 1]);
-        let mut family = StoreFamily::new(0);
-        family.admit(&stored);
-        family.take(&stored, vec![in_store]);
-        family.add_local(FamilySnapshot { family: local, body: Body::Series(vec![on_heap]) });
-
-        let snapshot = family.into_snapshot();
-        let Body::Series(series) = &snapshot.body else { panic!("series") };
-        let expected = Value::Histogram { counts: [4, 4].into(), sum: 2.0, exemplars: Vec::new() };
-        assert_eq!(snapshot.family.bounds(), [1.0, f64::INFINITY]);
-        assert_eq!(series.iter().map(|one| &one.value).collect::<Vec<_>>(), [&expected]);
     }
 }

@@ -1,0 +1,124 @@
+//! Pushed groups in Redis: one hash, `PREFIX:groups`, so that all of them are on one server and are lost together.
+//!
+//! | field | value |
+//! |---|---|
+//! | `epoch` | drawn when the hash was made, 32 hexadecimal digits |
+//! | `number` | how many changes there were |
+//! | `g\|KEY` | the document of the group |
+//! | `c\|N` | of the last change whose number is N modulo 1000: that number, a space, the key of the group |
+//!
+//! `groups_since.lua` and `groups_put.lua` are all that touches it, and `HSCAN` for those that know nothing yet.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use redis::{Value, cmd};
+
+use super::Target;
+use super::layout;
+use super::scripts::{Call, Operation, Road, Scripts};
+use super::trouble::{from_error, late, trouble};
+use super::wire::Wire;
+use crate::store::groups::{Changes, Entry, Keeper, Revision};
+use crate::store::ledger::{Reason, Trouble};
+
+/// How many fields a step of reading everything asks for: documents are larger than series.
+const STEP: usize = 100;
+
+/// The pushed groups beside a store in Redis.
+pub(crate) struct RedisGroups {
+    wire: Wire,
+    scripts: Scripts,
+    key: String,
+}
+
+impl RedisGroups {
+    /// Those beside the store with this prefix. Connects at the first use.
+    pub(crate) fn new(target: Target, prefix: &str, timeout: Duration) -> RedisGroups {
+        let key = format!("{prefix}:groups");
+        RedisGroups { wire: Wire::new(target, timeout), scripts: Scripts::new(Road::Functions), key }
+    }
+
+    fn ask(&mut self, call: Call, limit: Instant) -> Result<Value, Trouble> {
+        let answer = self.scripts.call(&mut self.wire, &[call], limit).pop().unwrap_or_else(|| Err(late()));
+        answer.and_then(Value::extract_error).map_err(|error| from_error(&self.wire.target, &error))
+    }
+
+    fn foreign(&self) -> Trouble {
+        let text =
+            format!("key {}: not the groups of Tallymark; choose another prefix=, it was left untouched", self.key);
+        trouble(&self.wire.target, Reason::Foreign, &text)
+    }
+
+    /// Every group. What changes meanwhile is among the changes since then.
+    fn all(&mut self, limit: Instant) -> Result<Vec<Entry>, Trouble> {
+        let mut groups = HashMap::new();
+        let mut cursor = b"0".to_vec();
+        loop {
+            let command = cmd("HSCAN").arg(&self.key).arg(&cursor).arg("COUNT").arg(STEP).take();
+            let answer = self.ask(Call::Plain { key: self.key.clone(), command }, limit)?;
+            let (next, fields): (Vec<u8>, Vec<Vec<u8>>) =
+                redis::from_redis_value(answer).map_err(|_| self.foreign())?;
+            let mut fields = fields.into_iter();
+            while let (Some(field), Some(document)) = (fields.next(), fields.next()) {
+                if let Some(key) = field.strip_prefix(b"g|") {
+                    groups.insert(key.to_vec(), Some(document));
+                }
+            }
+            if next == b"0" {
+                return Ok(groups.into_iter().collect());
+            }
+            cursor = next;
+        }
+    }
+
+    fn revision(&self, epoch: &[u8], number: &[u8]) -> Result<Revision, Trouble> {
+        let epoch = std::str::from_utf8(epoch).ok().and_then(|epoch| u128::from_str_radix(epoch, 16).ok());
+        let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+        let (Some(epoch), Some(number)) = (epoch, number) else { return Err(self.foreign()) };
+        Ok(Revision { epoch, number })
+    }
+}
+
+impl Keeper for RedisGroups {
+    fn changes(&mut self, since: Revision, limit: Instant) -> Result<Changes, Trouble> {
+        let arguments = [layout::writer(since.epoch), since.number.to_string()];
+        let answer = self.ask(Call::run(Operation::GroupsSince, self.key.clone(), arguments), limit)?;
+        let said: Vec<Vec<u8>> = redis::from_redis_value(answer).map_err(|_| self.foreign())?;
+        let said: Vec<&[u8]> = said.iter().map(Vec::as_slice).collect();
+        match &said[..] {
+            [b"none"] => Ok(Changes { complete: true, ..Changes::default() }),
+            [b"all", epoch, number] => {
+                let revision = self.revision(epoch, number)?;
+                Ok(Changes { revision, complete: true, groups: self.all(limit)? })
+            }
+            [b"since", epoch, number, groups @ ..] => {
+                let groups = groups.chunks_exact(2).map(|group| {
+                    let document = group[1].strip_prefix(b"=").map(<[u8]>::to_vec);
+                    (group[0].to_vec(), document)
+                });
+                let groups = groups.collect();
+                Ok(Changes { revision: self.revision(epoch, number)?, complete: false, groups })
+            }
+            _ => Err(self.foreign()),
+        }
+    }
+
+    fn write(&mut self, since: Revision, groups: &[Entry], limit: Instant) -> Result<Option<Revision>, Trouble> {
+        let new = uuid::Uuid::new_v4().as_u128();
+        let known = if since.epoch == 0 { String::new() } else { layout::writer(since.epoch) };
+        let head = [known, since.number.to_string(), layout::writer(new)].map(String::into_bytes);
+        let groups = groups.iter().flat_map(|(key, document)| {
+            let document = document.as_ref().map(|document| [b"=", document.as_slice()].concat());
+            [key.clone(), document.unwrap_or_default()]
+        });
+        let call = Call::run(Operation::GroupsPut, self.key.clone(), head.into_iter().chain(groups));
+        let answer = self.ask(call, limit)?;
+        let number: String = redis::from_redis_value(answer).map_err(|_| self.foreign())?;
+        if number.is_empty() {
+            return Ok(None);
+        }
+        let number = number.parse().map_err(|_| self.foreign())?;
+        Ok(Some(Revision { epoch: if since.epoch == 0 { new } else { since.epoch }, number }))
+    }
+}
