@@ -5,6 +5,7 @@ mod delete;
 mod doctor;
 mod drain;
 mod gc;
+mod import;
 mod serve;
 mod show;
 
@@ -18,6 +19,7 @@ pub(crate) enum Command {
     Doctor(doctor::Doctor),
     Drain(drain::Drain),
     Gc(gc::Gc),
+    Import(import::Import),
     Serve(serve::Serve),
     Show(show::Show),
 }
@@ -30,6 +32,7 @@ impl Command {
             Command::Doctor(doctor) => doctor.run(),
             Command::Drain(drain) => drain.run(),
             Command::Gc(gc) => gc.run(),
+            Command::Import(import) => import.run(),
             Command::Serve(serve) => serve.run(),
             Command::Show(show) => show.run(),
         }
