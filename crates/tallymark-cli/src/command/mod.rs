@@ -8,6 +8,7 @@ mod gc;
 mod import;
 mod serve;
 mod show;
+mod top;
 
 use crate::error::Error;
 
@@ -22,6 +23,7 @@ pub(crate) enum Command {
     Import(import::Import),
     Serve(serve::Serve),
     Show(show::Show),
+    Top(top::Top),
 }
 
 impl Command {
@@ -35,6 +37,7 @@ impl Command {
             Command::Import(import) => import.run(),
             Command::Serve(serve) => serve.run(),
             Command::Show(show) => show.run(),
+            Command::Top(top) => top.run(),
         }
     }
 }
