@@ -1,12 +1,17 @@
-"""What every test of the product may use: a registry of its own, and a clock that stands still."""
+"""What every test of the product may use: a registry of its own, a clock that stands still, the command."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import tallymark
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -24,3 +29,12 @@ def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     set_time(1234.5)
     return set_time
+
+
+@pytest.fixture(scope="session", name="tallymark")
+def command() -> str:
+    """The command of that name, built by cargo."""
+    subprocess.run(
+        ["cargo", "build", "--quiet", "--package", "tallymark-cli"], cwd=ROOT, check=True
+    )
+    return str(ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / "tallymark")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,17 +15,6 @@ pytest.register_assert_rewrite("servers", "ledgers")
 from ledgers import ClusterLedger, Ledger, RedisLedger, Site, SqliteLedger  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from servers import Cluster, Redis  # noqa: E402
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def tallymark() -> str:
-    """The command of that name, built by cargo."""
-    subprocess.run(
-        ["cargo", "build", "--quiet", "--package", "tallymark-cli"], cwd=ROOT, check=True
-    )
-    return str(ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / "tallymark")
 
 
 @pytest.fixture

@@ -2,9 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use tallymark::model::encode::EncodeError;
 use tallymark_transport::ServeError;
+use tallymark_transport::push::PushError;
+use tallymark_transport::serve::ConfigError;
 
 /// Why a command could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -45,11 +48,42 @@ pub(crate) enum Error {
         /// What is wrong, and with which family.
         source: EncodeError,
     },
+    /// The arguments contradict each other, or lack something.
+    #[error("{0}")]
+    Usage(String),
+    /// The arguments contradict what is in the store.
+    #[error("{0}")]
+    Contradiction(String),
+    /// The store has no room for a new series.
+    #[error("{0}: no room for a new series, nothing was counted; make room on its file system")]
+    NoRoom(String),
+    /// Metrics could not be sent.
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// The command that was run ended with this exit status, of which there is nothing to tell.
+    #[error("exit status {0}")]
+    Ended(u8),
+    /// A file or directory cannot be written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// There is no Python to start.
+    #[error("{}: {source}; the Python package tallymark is needed for this: pip install tallymark", python.display())]
+    Python {
+        /// What was to be started.
+        python: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// Stdout takes no more, and not because its reader has left.
     #[error("cannot write to stdout: {0}")]
     Stdout(io::Error),
     /// The address cannot be listened on.
-    #[error("cannot listen on {addr}: {source}; choose another address with --listen")]
+    #[error("cannot listen on {addr}: {source}; choose another address with --web.listen-address")]
     Listen {
         /// The address.
         addr: SocketAddr,
@@ -59,6 +93,14 @@ pub(crate) enum Error {
     /// The server did not start for another reason.
     #[error(transparent)]
     Serve(ServeError),
+    /// A file that the server is to follow cannot be.
+    #[error(transparent)]
+    Config(ConfigError),
+    /// There are no sockets of systemd.
+    #[error(
+        "no sockets from systemd: {0}; start this from a service with a .socket unit, or give --web.listen-address"
+    )]
+    Systemd(io::Error),
     /// SIGINT and SIGTERM cannot be waited for.
     #[error("cannot wait for signals: {0}; see this process's limit on open files")]
     Signals(io::Error),
@@ -73,7 +115,8 @@ impl Error {
     /// The exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Error::NotShared(_) | Error::Store(tallymark::Error::Url { .. }) => Error::USAGE,
+            Error::Ended(status) => *status,
+            Error::NotShared(_) | Error::Usage(_) | Error::Store(tallymark::Error::Url { .. }) => Error::USAGE,
             _ => Error::FAILURE,
         }
     }

@@ -21,6 +21,9 @@ mod error;
 mod json;
 mod lint;
 mod output;
+mod overview;
+mod promql;
+mod relations;
 mod rows;
 mod selector;
 mod source;
@@ -71,6 +74,7 @@ pub fn run(arguments: impl IntoIterator<Item: Into<OsString> + Clone>) -> u8 {
     };
     match cli.command.run() {
         Ok(()) => 0,
+        Err(Error::Ended(status)) => status,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {error}");
             error.exit_code()

@@ -165,8 +165,9 @@ impl Series {
         self.lock_notes().iter().for_each(|note| store.write_note(&self.cells, note));
     }
 
-    /// Whether this process keeps the numbers on its own heap.
-    pub(crate) fn is_on_heap(&self) -> bool {
+    /// Whether this process keeps the numbers on its own heap: always in the memory store; in a shared one if it had no
+    /// room, and then they end with the process unless there is some by then.
+    pub fn is_on_heap(&self) -> bool {
         self.cells.is_on_heap()
     }
 

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use crate::process::{Place, run, shown, tallymark};
 
-/// How many clients the server takes: the default of `tallymark_transport::Options`.
+/// How many clients the servers take.
 const MAX_CLIENTS: usize = 128;
 
 /// A running `tallymark serve`; killed when it is dropped.
@@ -21,7 +21,14 @@ struct Serve {
 
 impl Serve {
     fn start(place: &Place) -> Serve {
-        let mut process = tallymark(["serve", &place.url(), "--listen", "127.0.0.1:0"]).spawn().unwrap();
+        let mut process = tallymark([
+            "serve",
+            &place.url(),
+            "--web.listen-address=127.0.0.1:0",
+            &format!("--web.max-connections={MAX_CLIENTS}"),
+        ])
+        .spawn()
+        .unwrap();
         let mut stderr = BufReader::new(process.stderr.take().unwrap());
         let mut line = String::new();
         stderr.read_line(&mut line).unwrap();
@@ -130,5 +137,5 @@ fn an_address_that_is_taken_is_named_with_a_way_out() {
     let place = Place::new();
     let serve = Serve::start(&place);
 
-    run(["serve", &place.url(), "--listen", &serve.address]).refused(1, &[&serve.address, "--listen"]);
+    run(["serve", &place.url(), "--listen", &serve.address]).refused(1, &[&serve.address, "--web.listen-address"]);
 }

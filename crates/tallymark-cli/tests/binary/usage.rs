@@ -15,7 +15,10 @@ fn what_is_not_understood_ends_with_2() {
         (&["show", "carrier-pigeon:coop"], &["carrier-pigeon:coop", "file:/path/metrics.tally"]),
         (&["show", "file:"], &["no path"]),
         (&["show", "memory:"], &["memory:", "file:/path/metrics.tally"]),
-        (&["serve", "memory:"], &["memory:", "file:/path/metrics.tally"]),
+        (&["serve", "carrier-pigeon:coop"], &["carrier-pigeon:coop", "file:/path/metrics.tally"]),
+        (&["serve", url, "--persistence.file", "groups"], &["--persistence.file", "STORE"]),
+        (&["serve", "--web.max-body", "1MB"], &["1MB", "16MiB"]),
+        (&["serve", "--web.external-url", "metrics.example"], &["https://metrics.example/push/"]),
         (&["serve", &format!("{url}?colour=blue")], &["colour=blue", "mode=0660"]),
     ] {
         run(arguments).refused(2, words);

@@ -237,13 +237,12 @@ proptest! {
         histogram in native_histogram(),
         exemplars in vec(exemplar(), 0..3),
     ) {
-        let histogram = Some(Box::new(NativeHistogram { exemplars, ..histogram }));
+        let expected = NativeHistogram { exemplars, ..histogram };
         let families = [family(Kind::Histogram, "h", "", vec![Sample {
-            native_histogram: histogram.clone(),
+            native_histogram: Some(Box::new(expected.clone())),
             ..sample("h", &labels, f64::NAN)
         }])];
-        let (found, expected) = (read_protobuf(&families), histogram.unwrap());
-        let samples = found[0].samples();
+        let samples = read_protobuf(&families)[0].samples();
         let found = samples.iter().find_map(|sample| sample.native_histogram.clone()).unwrap();
 
         prop_assert_eq!(&found.exemplars, &expected.exemplars);

@@ -21,6 +21,7 @@ mod document;
 mod group;
 mod metric;
 mod options;
+pub mod page;
 mod path;
 mod refusal;
 mod snapshot;
@@ -159,6 +160,11 @@ impl Gateway {
         change.map_or_else(Answer::from, Answer::empty)
     }
 
+    /// The job of the group that a path names, if it names one.
+    pub(crate) fn job(&self, path: &str) -> Option<String> {
+        path::key(path, self.options.utf8_names).ok()?.remove("job")
+    }
+
     /// All groups as one snapshot: the families of each name together, and when each group was pushed.
     ///
     /// # Errors
@@ -240,19 +246,20 @@ impl Gateway {
     }
 
     /// Makes a change: computes it from what is known, and writes it if the store holds nothing newer; else learns that, and
-    /// computes it again. Groups that have ended go with the first change that comes.
+    /// computes it again.
     fn change(&self, compute: impl Fn(&Cache, f64) -> Change) -> Result<StatusCode, Refusal> {
         let limit = self.limit();
         let mut state = self.state();
         let mut is_fresh = false;
         loop {
             let now = self.now();
-            let mut change = compute(&state.cache, now);
-            for key in state.cache.ended(now) {
-                if change.groups.iter().all(|(changed, _)| *changed != key) {
-                    change.groups.push((key, None));
-                }
+            // Groups that have ended go first: they are in nobody's way.
+            let ended: Vec<_> = state.cache.ended(now).into_iter().map(|key| (key, None)).collect();
+            if !ended.is_empty() && !state.write(&ended, limit)? {
+                state.catch_up(limit).map_err(Refusal::unavailable)?;
+                continue;
             }
+            let change = compute(&state.cache, now);
             // Nothing to write: then nothing but asking tells whether this is still so.
             let is_done = if change.groups.is_empty() { is_fresh } else { state.write(&change.groups, limit)? };
             if is_done {

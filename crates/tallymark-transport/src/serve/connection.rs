@@ -2,7 +2,7 @@
 //!
 //! A connection ends when the client leaves, when it is too slow, or when the server stops. It never waits for another
 //! connection, and is generic over the stream, so that whatever is put around a socket needs no second copy of it.
-//! What is answered is not known here: see `handler.rs`.
+//! What is answered is not known here: see `service.rs`.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -21,39 +21,33 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Options;
-use super::handler::Handler;
 use super::pace::{Pace, Paced};
-
-/// How long, and for how many bytes, a client that has its last answer may go on sending before it is cut off.
-///
-/// Closing a socket with unread bytes makes the kernel reset the connection, and a reset may overtake the answer (a 431
-/// above all, whose client is still busy sending). A second is many round trips; 256 KiB is far more than a head.
-const LINGER: (Duration, u64) = (Duration::from_secs(1), 256 * 1024);
+use super::service::Service;
 
 /// The smallest buffer that the HTTP library takes. It holds a head, whose size has its own limit.
 const SMALLEST_BUFFER: usize = 8 * 1024;
 
 /// Answers the requests of one client until the connection ends, or until `stop` and the end of a running request.
-pub(super) async fn serve<S>(stream: S, handler: Arc<Handler>, options: Arc<Options>, mut stop: watch::Receiver<bool>)
+pub(super) async fn serve<S, A>(stream: S, service: Arc<A>, options: Arc<Options>, mut stop: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
+    A: Service,
 {
     let pace = Arc::new(Pace::new(Instant::now()));
-    let service = service_fn(|request: Request<Incoming>| {
+    let answering = service_fn(|request: Request<Incoming>| {
         pace.requested();
-        let (handler, pace) = (handler.clone(), pace.clone());
+        let (service, pace) = (service.clone(), pace.clone());
         async move {
-            // The request's body is dropped unread: no metric depends on it.
-            let response = handler.answer(&request.map(drop)).await;
+            let answer = service.call(request).await;
             pace.answered(Instant::now());
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(answer)
         }
     });
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_header_size(options.max_header_bytes)
         .max_buf_size(options.max_header_bytes.max(SMALLEST_BUFFER))
-        .serve_connection(TokioIo::new(Paced::new(stream, pace.clone())), service);
+        .serve_connection(TokioIo::new(Paced::new(stream, pace.clone())), answering);
 
     let mut stopped = pin!(stop.wait_for(|stop| *stop));
     let mut stopping = false;
@@ -78,7 +72,7 @@ where
     let _ = stream.shutdown().await;
     if ended && !stopping {
         tokio::select! {
-            () = linger(&mut stream) => {}
+            () = linger(&mut stream, A::LINGER) => {}
             _ = &mut stopped => {}
         }
     }
@@ -101,8 +95,7 @@ async fn too_slow(pace: &Pace, options: &Options) {
 }
 
 /// Reads what the client still sends, and forgets it.
-async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
-    let (time, bytes) = LINGER;
+async fn linger(stream: &mut (impl AsyncRead + Unpin), (time, bytes): (Duration, u64)) {
     let mut rest = stream.take(bytes);
     // Whatever ends it ends it well: the client left, went on for too long, or broke the connection.
     let _ = timeout(time, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
@@ -110,6 +103,7 @@ async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::handler::Handler;
     use super::super::{Source, SourceError};
     use super::*;
     use tallymark_model::Snapshot;
@@ -216,7 +210,7 @@ mod tests {
 
         connection.await.unwrap();
 
-        assert_eq!(LINGER.0.as_secs(), start.elapsed().as_secs());
+        assert_eq!(Handler::LINGER.0.as_secs(), start.elapsed().as_secs());
     }
 
     #[tokio::test(start_paused = true)]

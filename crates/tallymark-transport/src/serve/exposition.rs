@@ -60,11 +60,35 @@ impl Exposition {
         accept_encoding: Option<&str>,
         compression: bool,
     ) -> Result<Exposition, ServeError> {
-        let format = Format::negotiate(accept);
+        Exposition::in_format(snapshot, Format::negotiate(accept), accept_encoding, compression)
+    }
+
+    /// Writes `snapshot` in `format`, for those who have looked at `Accept` themselves.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn in_format(
+        snapshot: &Snapshot,
+        format: Format,
+        accept_encoding: Option<&str>,
+        compression: bool,
+    ) -> Result<Exposition, ServeError> {
         let content_type = format.content_type();
         let mut body = Vec::new();
         format.encode(snapshot, &mut body).map_err(|source| ServeError::Encode { content_type, source })?;
+        Exposition::compressed(content_type, body, accept_encoding, compression)
+    }
 
+    /// Compresses what is written already.
+    ///
+    /// # Errors
+    /// [`ServeError::Compress`].
+    pub(super) fn compressed(
+        content_type: &'static str,
+        body: Vec<u8>,
+        accept_encoding: Option<&str>,
+        compression: bool,
+    ) -> Result<Exposition, ServeError> {
         let coding = if compression { Coding::negotiate(accept_encoding) } else { Coding::Identity };
         let compressed = match coding {
             Coding::Identity => return Ok(Exposition { content_type, content_encoding: None, body }),

@@ -6,18 +6,22 @@
 
 use std::any::Any;
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
 
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::body::Incoming;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use hyper::http::HeaderValue;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tallymark_model::Snapshot;
+use tallymark_model::encode::Format;
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
-use super::{Exposition, Options};
+use super::service::{Answer, Service};
+use super::{Exposition, Options, ServeError};
 
 /// Why a source has no snapshot; its text is what the scraper reads.
 pub type SourceError = Box<dyn Error + Send + Sync>;
@@ -40,6 +44,14 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// Whatever keeps the whole scrape from being answered. The scraper sees its text with status 500.
     fn snapshot(&self, names: &[String]) -> Result<Snapshot, SourceError>;
+
+    /// Says, at little cost, whether a snapshot could be taken now. One that does not know says yes.
+    ///
+    /// # Errors
+    /// What a scrape would be told.
+    fn ready(&self) -> Result<(), SourceError> {
+        Ok(())
+    }
 }
 
 impl<F> Source for F
@@ -66,12 +78,13 @@ pub fn requested_names(query: &str) -> Vec<String> {
 
 /// The methods that are answered. The official client's server lists `OPTIONS,GET`.
 const METHODS: &str = "OPTIONS,GET,HEAD";
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Answers requests from one source.
 pub(super) struct Handler {
     source: Arc<dyn Source>,
     compression: bool,
+    protobuf: bool,
     limit: usize,
     scrapes: Arc<Semaphore>,
 }
@@ -79,11 +92,12 @@ pub(super) struct Handler {
 impl Handler {
     pub(super) fn new(source: Arc<dyn Source>, options: &Options) -> Self {
         let limit = options.max_scrapes.clamp(1, Semaphore::MAX_PERMITS);
-        Handler { source, compression: options.compression, limit, scrapes: Arc::new(Semaphore::new(limit)) }
+        let Options { compression, protobuf, .. } = *options;
+        Handler { source, compression, protobuf, limit, scrapes: Arc::new(Semaphore::new(limit)) }
     }
 
     /// The answer to a request, whose body must have been taken off.
-    pub(super) async fn answer(&self, request: &Request<()>) -> Response<Full<Bytes>> {
+    pub(super) async fn answer(&self, request: &Request<()>) -> Answer {
         match *request.method() {
             // The HTTP library sends the head of a HEAD's answer only, with the length of the body that it leaves out.
             Method::GET | Method::HEAD => self.get(request).await,
@@ -95,46 +109,80 @@ impl Handler {
         }
     }
 
-    async fn get(&self, request: &Request<()>) -> Response<Full<Bytes>> {
+    async fn get(&self, request: &Request<()>) -> Answer {
         if request.uri().path() == "/favicon.ico" {
             // Browsers ask for it beside the metrics; without this every look would be a second scrape.
             return respond(StatusCode::OK, &[], Vec::new());
         }
+        self.scrape(request.uri().query(), request.headers()).await
+    }
+
+    /// The answer to a scrape with this query and these headers, whatever its path.
+    pub(super) async fn scrape(&self, query: Option<&str>, headers: &HeaderMap) -> Answer {
+        let accept = joined(headers, &ACCEPT);
+        let accept_encoding = joined(headers, &ACCEPT_ENCODING);
+        let compression = self.compression;
+        let names = query.map(requested_names).unwrap_or_default();
+        let negotiate = if self.protobuf { Format::negotiate_with_protobuf } else { Format::negotiate };
+        self.snapshot_as(names, move |snapshot| {
+            Exposition::in_format(snapshot, negotiate(accept.as_deref()), accept_encoding.as_deref(), compression)
+        })
+        .await
+    }
+
+    /// A snapshot of these names, as `write` writes it.
+    pub(super) async fn snapshot_as(
+        &self,
+        names: Vec<String>,
+        write: impl FnOnce(&Snapshot) -> Result<Exposition, ServeError> + Send + 'static,
+    ) -> Answer {
         let Ok(permit) = self.scrapes.clone().try_acquire_owned() else {
             let text = format!("{} scrapes are running already, which is the limit; ask again later\n", self.limit);
             return respond(StatusCode::SERVICE_UNAVAILABLE, &[(CONTENT_TYPE, TEXT)], text.into());
         };
         let source = self.source.clone();
-        let names = request.uri().query().map(requested_names).unwrap_or_default();
-        let accept = joined(request.headers(), &ACCEPT);
-        let accept_encoding = joined(request.headers(), &ACCEPT_ENCODING);
-        let compression = self.compression;
         let scrape = tokio::task::spawn_blocking(move || -> Result<Exposition, SourceError> {
             // Held until the source is done, also when the client has long left: it is the threads that are counted.
             let _permit = permit;
-            let snapshot = source.snapshot(&names)?;
-            Ok(Exposition::new(&snapshot, accept.as_deref(), accept_encoding.as_deref(), compression)?)
+            Ok(write(&source.snapshot(&names)?)?)
         });
         match scrape.await {
             Ok(Ok(exposition)) => respond_with(exposition),
             Ok(Err(error)) => failed(&error),
-            Err(panic) => failed(&panic_text(panic)),
+            Err(panic) => failed(&panic_text("the source of the metrics", panic)),
         }
     }
 }
 
-fn respond_with(exposition: Exposition) -> Response<Full<Bytes>> {
+impl Service for Handler {
+    type Stream = TcpStream;
+
+    fn threads(&self) -> usize {
+        self.limit
+    }
+
+    async fn open(&self, socket: TcpStream) -> io::Result<TcpStream> {
+        Ok(socket)
+    }
+
+    async fn call(&self, request: Request<Incoming>) -> Answer {
+        // The request's body is dropped unread: no metric depends on it.
+        self.answer(&request.map(drop)).await
+    }
+}
+
+fn respond_with(exposition: Exposition) -> Answer {
     let mut headers = vec![(CONTENT_TYPE, exposition.content_type)];
     headers.extend(exposition.content_encoding.map(|coding| (CONTENT_ENCODING, coding)));
     respond(StatusCode::OK, &headers, exposition.body)
 }
 
-fn failed(error: &(impl ToString + ?Sized)) -> Response<Full<Bytes>> {
+pub(super) fn failed(error: &(impl ToString + ?Sized)) -> Answer {
     let text = error.to_string() + "\n";
     respond(StatusCode::INTERNAL_SERVER_ERROR, &[(CONTENT_TYPE, TEXT)], text.into())
 }
 
-fn respond(status: StatusCode, headers: &[(HeaderName, &str)], body: Vec<u8>) -> Response<Full<Bytes>> {
+pub(super) fn respond(status: StatusCode, headers: &[(HeaderName, &str)], body: Vec<u8>) -> Answer {
     let length = HeaderValue::from(body.len());
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
@@ -149,7 +197,7 @@ fn respond(status: StatusCode, headers: &[(HeaderName, &str)], body: Vec<u8>) ->
 }
 
 /// A header that may come in several lines, as the one list that they are; lines that are not ASCII are left out.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+pub(super) fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let mut lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     let mut list = lines.next()?.to_owned();
     for line in lines {
@@ -160,13 +208,13 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 }
 
 /// What a panic said, as far as it said it in words.
-fn panic_text(error: JoinError) -> String {
+pub(super) fn panic_text(who: &str, error: JoinError) -> String {
     let said = |panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
         Ok(text) => *text,
         Err(panic) => panic.downcast_ref::<&str>().copied().unwrap_or("no reason given").to_owned(),
     };
     match error.try_into_panic() {
-        Ok(panic) => format!("the source of the metrics panicked: {}", said(panic)),
+        Ok(panic) => format!("{who} panicked: {}", said(panic)),
         Err(_) => "the server is stopping".to_owned(),
     }
 }
@@ -237,6 +285,20 @@ mod tests {
 
         assert_eq!((StatusCode::METHOD_NOT_ALLOWED, METHODS), (status, headers[ALLOW].to_str().unwrap()));
         assert_eq!("405 Method Not Allowed: DELETE; use GET, HEAD or OPTIONS\n", text);
+    }
+
+    #[test]
+    fn protobuf_is_for_clients_of_servers_that_offer_it() {
+        let accept = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+        for (protobuf, media_type) in [(false, "text/plain"), (true, "application/vnd.google.protobuf")] {
+            let request = Request::get("/metrics").header(ACCEPT, accept).body(()).unwrap();
+            let options = Options { protobuf, ..Options::default() };
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let answer = runtime.block_on(Handler::new(Arc::new(nothing), &options).answer(&request));
+            let content_type = answer.headers()[CONTENT_TYPE].to_str().unwrap();
+
+            assert!(content_type.starts_with(media_type), "{content_type}");
+        }
     }
 
     #[test]

@@ -16,9 +16,15 @@ const BACKLOG: i32 = 128;
 
 /// Listens on the first of the addresses that can be listened on; says which, with the port that a 0 became.
 ///
+/// ```
+/// let (_socket, addr) = tallymark_transport::serve::listen("127.0.0.1:0", false)?;
+/// assert_ne!(addr.port(), 0);
+/// # Ok::<(), tallymark_transport::ServeError>(())
+/// ```
+///
 /// # Errors
 /// [`ServeError::Resolve`] if the name has no address, [`ServeError::Listen`] with the last address that was tried.
-pub(super) fn listen(addr: impl ToSocketAddrs, reuse_port: bool) -> Result<(TcpListener, SocketAddr), ServeError> {
+pub fn listen(addr: impl ToSocketAddrs, reuse_port: bool) -> Result<(TcpListener, SocketAddr), ServeError> {
     let mut refused = ServeError::Resolve { source: io::Error::other("the name has no address") };
     for addr in addr.to_socket_addrs().map_err(|source| ServeError::Resolve { source })? {
         match listen_on(addr, reuse_port) {

@@ -25,6 +25,11 @@ pub struct Options {
     /// Whether answers are compressed for clients that accept it. Default: `true`.
     pub compression: bool,
 
+    /// Whether clients that ask for protobuf get it. Default: `false`, as with the official client.
+    ///
+    /// A Prometheus that wants native histograms or start times asks for it before all else.
+    pub protobuf: bool,
+
     /// How many clients may be connected at once. Default: 128.
     ///
     /// One more is closed at once instead of waiting in the kernel's backlog: its scrape then fails now, and visibly,
@@ -66,6 +71,7 @@ impl Default for Options {
         Options {
             reuse_port: false,
             compression: true,
+            protobuf: false,
             max_connections: 128,
             max_scrapes: 16,
             header_timeout: Duration::from_secs(10),

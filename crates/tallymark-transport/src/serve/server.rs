@@ -3,22 +3,26 @@
 //! All sockets are served by one thread named `tallymark-http`, which owns the listening socket, the runtime and every
 //! connection; a [`Server`] is only the string that leads there. So nothing that outlives the thread can keep the port,
 //! and in a forked child, where the thread does not exist, dropping a `Server` does nothing at all. What a request is
-//! answered with is not known here.
+//! answered with is not known here: see `service.rs`.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
+use std::task::Poll;
 use std::time::Duration;
 use std::{process, thread};
 
+use tokio::net::TcpStream;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::handler::Handler;
+use super::service::Service;
 use super::{Options, ServeError, Source, connection, listen};
 
 /// How long to wait when no connection can be accepted because files or memory are short: long enough not to spin,
@@ -85,9 +89,20 @@ impl Server {
     /// [`ServeError::Resolve`], [`ServeError::Listen`] or [`ServeError::Start`].
     pub fn bind(addr: impl ToSocketAddrs, options: Options, source: Arc<dyn Source>) -> Result<Server, ServeError> {
         let (listener, addr) = listen::listen(addr, options.reuse_port)?;
+        let handler = Handler::new(source, &options);
+        Server::start(addr, vec![listener], options, handler)
+    }
+
+    /// Serves `service` on sockets that listen already, `addr` being the first one's address.
+    pub(super) fn start(
+        addr: SocketAddr,
+        listeners: Vec<TcpListener>,
+        options: Options,
+        service: impl Service,
+    ) -> Result<Server, ServeError> {
         let link = Arc::new(Link {
             stop: watch::Sender::new(false),
-            listener: AtomicI32::new(listener.as_raw_fd()),
+            listener: AtomicI32::new(listeners.first().map_or(CLOSED, AsRawFd::as_raw_fd)),
             ended: Mutex::new(false),
             end: Condvar::new(),
         });
@@ -96,7 +111,7 @@ impl Server {
         // Never joined by its handle, which would be a dangling one in a forked child; `Link::ended` says the same.
         thread::Builder::new()
             .name("tallymark-http".to_owned())
-            .spawn(move || run(listener, options, source, thread_link, started))
+            .spawn(move || run(listeners, options, service, thread_link, started))
             .and_then(|_| start.recv().unwrap_or_else(|_| Err(io::Error::other("it ended at once"))))
             .map_err(|source| ServeError::Start { addr, source })?;
         Ok(Server { addr, owner: process::id(), link })
@@ -167,46 +182,50 @@ impl Drop for Ended {
 
 /// The thread.
 fn run(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     options: Options,
-    source: Arc<dyn Source>,
+    service: impl Service,
     link: Arc<Link>,
     started: mpsc::SyncSender<io::Result<()>>,
 ) {
     let _ended = Ended(link.clone());
-    let handler = Arc::new(Handler::new(source, &options));
-    let (runtime, listener) = match start(listener, &options) {
+    let (runtime, listeners) = match start(listeners, service.threads()) {
         Ok(parts) => parts,
         Err(error) => {
-            // `bind` is waiting for it.
+            // Whoever starts the server is waiting for it.
             let _ = started.send(Err(error));
             return;
         }
     };
     let _ = started.send(Ok(()));
-    runtime.block_on(accept(listener, handler, Arc::new(options), &link));
+    runtime.block_on(accept(listeners, Arc::new(service), Arc::new(options), &link));
     // Not by dropping it, which would wait for every source that is still running.
     runtime.shutdown_background();
 }
 
-/// The runtime, and the listener in its care.
-fn start(listener: TcpListener, options: &Options) -> io::Result<(Runtime, tokio::net::TcpListener)> {
+/// The runtime, and the listeners in its care.
+fn start(listeners: Vec<TcpListener>, threads: usize) -> io::Result<(Runtime, Vec<tokio::net::TcpListener>)> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .max_blocking_threads(options.max_scrapes.max(1))
+        .max_blocking_threads(threads.max(1))
         // Linux keeps 15 characters of a name.
         .thread_name("tally-scrape")
         .build()?;
-    let listener = {
+    let listeners = {
         let _inside = runtime.enter();
-        tokio::net::TcpListener::from_std(listener)?
+        listeners.into_iter().map(tokio::net::TcpListener::from_std).collect::<io::Result<_>>()?
     };
-    Ok((runtime, listener))
+    Ok((runtime, listeners))
 }
 
 /// Takes connections until the server is to stop, then sees off those that are busy.
-async fn accept(listener: tokio::net::TcpListener, handler: Arc<Handler>, options: Arc<Options>, link: &Link) {
+async fn accept<A: Service>(
+    listeners: Vec<tokio::net::TcpListener>,
+    service: Arc<A>,
+    options: Arc<Options>,
+    link: &Link,
+) {
     let mut stop = link.stop.subscribe();
     let mut connections = JoinSet::new();
     let mut trouble = Trouble::default();
@@ -215,19 +234,28 @@ async fn accept(listener: tokio::net::TcpListener, handler: Arc<Handler>, option
             // In this order: no connection is taken after the stop, and none is counted that has ended.
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
-            Some(_) = connections.join_next() => continue,
-            accepted = listener.accept() => accepted,
+            () = service.wants_to_stop() => {
+                link.stop.send_replace(true);
+                break;
+            }
+            Some(_) = connections.join_next() => {
+                service.connected(connections.len());
+                continue;
+            }
+            accepted = next(&listeners) => accepted,
         };
         match accepted {
-            Ok((stream, _)) if connections.len() < options.max_connections => {
+            Ok((socket, _)) if connections.len() < options.max_connections => {
                 trouble.is_over();
                 // An answer is written in one piece, so waiting for more of it gains nothing. An error means that the
                 // client has gone, which its connection will notice.
-                let _ = stream.set_nodelay(true);
-                connections.spawn(connection::serve(stream, handler.clone(), options.clone(), stop.clone()));
+                let _ = socket.set_nodelay(true);
+                connections.spawn(converse(socket, service.clone(), options.clone(), stop.clone()));
+                service.connected(connections.len());
             }
             Ok((refused, client)) => {
                 drop(refused);
+                service.turned_away();
                 trouble.is(format_args!("{client} was turned away: {} clients are connected", connections.len()));
             }
             Err(error) if is_about_one_connection(&error) => {}
@@ -238,10 +266,38 @@ async fn accept(listener: tokio::net::TcpListener, handler: Arc<Handler>, option
         }
     }
     link.listener.store(CLOSED, Ordering::Relaxed);
-    drop(listener);
+    drop(listeners);
     let all_ended = async { while connections.join_next().await.is_some() {} };
     // Those that have not ended by then are cut off.
     let _ = timeout(options.shutdown_timeout, all_ended).await;
+}
+
+/// The next client of any of them.
+async fn next(listeners: &[tokio::net::TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+    poll_fn(|cx| {
+        let mut ready = listeners.iter().filter_map(|listener| match listener.poll_accept(cx) {
+            Poll::Ready(accepted) => Some(accepted),
+            Poll::Pending => None,
+        });
+        ready.next().map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// One connection, from its socket to its end.
+async fn converse<A: Service>(
+    socket: TcpStream,
+    service: Arc<A>,
+    options: Arc<Options>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let opened = tokio::select! {
+        opened = timeout(options.header_timeout, service.open(socket)) => opened,
+        _ = stop.wait_for(|stop| *stop) => return,
+    };
+    if let Ok(Ok(stream)) = opened {
+        connection::serve(stream, service, options, stop).await;
+    }
 }
 
 /// Whether the next connection may be fine.

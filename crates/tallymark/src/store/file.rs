@@ -108,6 +108,13 @@ impl FileStore {
         self.file.attach(cells, family, &record::encode_values(labels.values()), shared.shape(), created)
     }
 
+    /// The definitions in the file when it was last looked at, in the order in which they came into it.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        // No series: their numbers are below this one.
+        let records = self.file.descriptors(0, u32::MAX).families;
+        records.iter().filter_map(|family| record::decode_family(&family.key, &family.details)).collect()
+    }
+
     /// The fork gate must be held.
     pub(crate) fn write_note(&self, cells: &Attachment, note: &Note) {
         self.file.write_image(cells, note.part, note.stamp, &note.bytes);

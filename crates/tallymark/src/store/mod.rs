@@ -186,6 +186,21 @@ impl Store {
         }
     }
 
+    /// The definitions of all families that were ever counted in the file, or on this host in front of SQLite and Redis,
+    /// in the order in which they came: for programs that go on with what others have defined. Names may occur more than
+    /// once, with other labels or types. Nothing in memory.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let url = format!("file:{}/metrics.tally", directory.path().display());
+    /// tallymark::Registry::open(&url)?.counter("jobs", "Jobs done.").register_one()?.inc();
+    /// assert_eq!(tallymark::Store::open(&url)?.families()[0].name(), "jobs");
+    /// # Ok::<(), tallymark::Error>(())
+    /// ```
+    pub fn families(&self) -> Vec<tallymark_model::Family> {
+        self.file().map(|file| file.families()).unwrap_or_default()
+    }
+
     /// Begins what a store does in the background. Not under the fork gate.
     pub(crate) fn start(&self) {
         #[cfg(feature = "sqlite")]
@@ -206,6 +221,17 @@ impl Store {
                 let _ = limit;
                 Ok(())
             }
+        }
+    }
+
+    /// Whether what was counted is kept when this process ends and a store of many hosts is away: not with a spool in
+    /// memory. What is in memory altogether ends with the process, too.
+    pub fn outlives_process(&self) -> bool {
+        match self {
+            Store::Memory | Store::Capped(_) => false,
+            Store::File(_) => true,
+            #[cfg(feature = "sqlite")]
+            Store::Ledger(store) => store.has_spool_file(),
         }
     }
 

@@ -94,6 +94,11 @@ impl LedgerStore {
         &self.settings.groups
     }
 
+    /// Whether the spool is a file, not memory of this process.
+    pub(crate) fn has_spool_file(&self) -> bool {
+        self.settings.spool_path.is_some()
+    }
+
     /// Starts the thread that drains, if there is none in this process. Not under the fork gate.
     pub(crate) fn start(self: &Arc<LedgerStore>) {
         let generation = fork::generation();

@@ -66,7 +66,8 @@ pub(crate) struct Redis {
     /// Shards of the store, once it was seen.
     shards: Option<u32>,
     asked_for_eviction: bool,
-    names: read::Names,
+    /// What was read last.
+    fields: read::Fields,
 }
 
 impl Redis {
@@ -81,7 +82,7 @@ impl Redis {
             new_shards: shards.unwrap_or(usual).clamp(1, MOST_SHARDS),
             shards: None,
             asked_for_eviction: false,
-            names: read::Names::default(),
+            fields: read::Fields::default(),
         }
     }
 

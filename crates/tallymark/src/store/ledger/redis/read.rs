@@ -36,13 +36,12 @@ pub(super) struct Look {
     pub(super) writers: HashMap<String, (String, Row)>,
 }
 
-/// The labels that the names of series mean, kept from one reading to the next: most series were there before.
-pub(super) type Names = HashMap<String, Arc<Labels>, foldhash::fast::RandomState>;
-
 /// A series as its fields have it.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) shard: usize,
+    /// What its name means, once that was needed.
+    labels: Option<Arc<Labels>>,
     text: String,
     /// Writers and their values.
     pub(super) gauges: Vec<(String, String)>,
@@ -53,6 +52,7 @@ pub(super) struct Found {
 #[derive(Default)]
 pub(super) struct Fields {
     families: HashMap<u64, Arc<Family>>,
+    /// By name. Kept from one reading to the next, since most series were there before.
     pub(super) series: HashMap<String, Found, foldhash::fast::RandomState>,
     /// Shard, writer, and the text with the number of its last batch.
     pub(super) sequences: Vec<(usize, String, String)>,
@@ -78,7 +78,47 @@ impl Look {
     }
 }
 
+impl Found {
+    fn is_there(&self) -> bool {
+        !(self.text.is_empty() && self.gauges.is_empty() && self.notes.is_empty())
+    }
+
+    /// The series with what its fields say; `None` if they do not say it.
+    fn stored(&mut self, family: &Arc<Family>, look: &Look, name: &str) -> Option<StoredSeries> {
+        let text = SeriesText::parse(&self.text)?;
+        let value = match shape(family) {
+            Shape::Gauge(_) => {
+                let gauges = self.gauges.iter();
+                StoredValue::Gauge(gauges.flat_map(|(writer, text)| look.gauge_values(writer, text)).collect())
+            }
+            shape => StoredValue::Total(text.total(shape)?),
+        };
+        if self.labels.is_none() {
+            self.labels = Some(Arc::new(family.labels(&label_values(name)?).ok()?));
+        }
+        Some(StoredSeries {
+            family: Arc::clone(family),
+            labels: Arc::clone(self.labels.as_ref()?),
+            created: text.created,
+            used: text.used.saturating_mul(1000),
+            value,
+            notes: self.notes.iter().filter_map(|(part, text)| layout::note(family, *part, text)).collect(),
+        })
+    }
+}
+
 impl Fields {
+    /// Forgets what was read, but not which series there were.
+    fn begin(&mut self) {
+        self.families.clear();
+        self.sequences.clear();
+        for found in self.series.values_mut() {
+            found.text.clear();
+            found.gauges.clear();
+            found.notes.clear();
+        }
+    }
+
     fn take(&mut self, shard: usize, mut field: String, value: String) {
         let Some((kind, rest)) = field.split_once('|') else { return };
         match kind {
@@ -89,9 +129,12 @@ impl Fields {
             }
             "w" => self.sequences.push((shard, rest.to_owned(), value)),
             "s" => {
-                // In its place, without another allocation: this is done for every series there is.
-                field.drain(..2);
-                self.found(shard, field).text = value;
+                if let Some(found) = self.series.get_mut(rest) {
+                    (found.shard, found.text) = (shard, value);
+                } else {
+                    field.drain(..2);
+                    self.found(shard, field).text = value;
+                }
             }
             "g" => {
                 let Some((writer, name)) = rest.split_once('|') else { return };
@@ -107,38 +150,24 @@ impl Fields {
     }
 
     fn found(&mut self, shard: usize, name: String) -> &mut Found {
-        self.series.entry(name).or_insert_with(|| Found { shard, ..Found::default() })
+        let found = self.series.entry(name).or_default();
+        found.shard = shard;
+        found
     }
 
     /// The family of a series.
     pub(super) fn family(&self, name: &str) -> Option<&Arc<Family>> {
-        let (id, _) = name.split_once('|')?;
-        self.families.get(&u64::from_str_radix(id, 16).ok()?)
+        family_of(&self.families, name)
     }
 
-    /// A series with what its fields say; `None` if they do not say it.
-    fn stored(&self, look: &Look, name: &str, found: &Found, names: &mut Names) -> Option<StoredSeries> {
-        let family = self.family(name)?;
-        if !names.contains_key(name) {
-            names.insert(name.to_owned(), Arc::new(family.labels(&label_values(name)?).ok()?));
-        }
-        let labels = names.get(name)?;
-        let text = SeriesText::parse(&found.text)?;
-        let value = match shape(family) {
-            Shape::Gauge(_) => {
-                let gauges = found.gauges.iter();
-                StoredValue::Gauge(gauges.flat_map(|(writer, text)| look.gauge_values(writer, text)).collect())
-            }
-            shape => StoredValue::Total(text.total(shape)?),
-        };
-        Some(StoredSeries {
-            family: Arc::clone(family),
-            labels: Arc::clone(labels),
-            created: text.created,
-            used: text.used.saturating_mul(1000),
-            value,
-            notes: found.notes.iter().filter_map(|(part, text)| layout::note(family, *part, text)).collect(),
-        })
+    /// The series that are there.
+    fn stored(&mut self, look: &Look) -> Vec<StoredSeries> {
+        self.series.retain(|_, found| found.is_there());
+        let mut stored = Vec::with_capacity(self.series.len());
+        let families = &self.families;
+        let series = self.series.iter_mut();
+        stored.extend(series.filter_map(|(name, found)| found.stored(family_of(families, name)?, look, name)));
+        stored
     }
 }
 
@@ -220,7 +249,7 @@ impl Redis {
         let Some(count) = look.shards else { return Ok((stored, true)) };
         let keys = self.shard_keys(count);
         let before = self.epochs_as_they_are(&keys, limit)?;
-        let fields = self.fields(&keys, limit)?;
+        let mut fields = self.fields_now(&keys, limit)?;
         let same = before == self.epochs_as_they_are(&keys, limit)?;
         let mut users: HashMap<u64, u32> = HashMap::new();
         for (_, (_, row)) in look.writers.iter().filter(|(writer, _)| look.lives(writer)) {
@@ -231,24 +260,18 @@ impl Redis {
             }
         }
         stored.users = users.into_iter().collect();
-        let mut names = std::mem::take(&mut self.names);
-        if names.len() > 2 * fields.series.len() + 1000 {
-            names.retain(|name, _| fields.series.contains_key(name));
-        }
-        let series = fields.series.iter();
-        stored.series = series.filter_map(|(name, found)| fields.stored(&look, name, found, &mut names)).collect();
-        self.names = names;
+        stored.series = fields.stored(&look);
         if same {
             self.tidy(&look, &fields, &keys, limit);
         }
+        self.fields = fields;
         Ok((stored, same))
     }
 
     /// What the shards have. One thread asks and hears, another takes apart what was heard.
-    fn fields(&mut self, keys: &[String], limit: Instant) -> Result<Fields, Trouble> {
-        let mut fields = Fields::default();
-        // About as many as the last time.
-        fields.series.reserve(self.names.len());
+    fn fields_now(&mut self, keys: &[String], limit: Instant) -> Result<Fields, Trouble> {
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.begin();
         std::thread::scope(|scope| {
             let (heard, steps) = mpsc::channel::<(usize, Vec<Value>)>();
             let taking = scope.spawn(move || {
@@ -307,6 +330,12 @@ pub(super) fn fields_of(look: &Look, family: &Family, labels: &[Box<str>]) -> Ve
     }
     fields.push(format!("s|{name}"));
     fields
+}
+
+/// The family of the series with this name.
+fn family_of<'a>(families: &'a HashMap<u64, Arc<Family>>, name: &str) -> Option<&'a Arc<Family>> {
+    let (id, _) = name.split_once('|')?;
+    families.get(&u64::from_str_radix(id, 16).ok()?)
 }
 
 /// The name of the series that a field is about.

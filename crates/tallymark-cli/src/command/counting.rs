@@ -1,0 +1,144 @@
+//! Where `inc`, `set`, `observe` and `run` count: in a store, or in a group of a gateway.
+//!
+//! The process makes its series, changes them and leaves: in a store nothing remains of it but what it added. What to
+//! count under which name is the commands' business.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tallymark::model::{Family, Snapshot};
+use tallymark::{AnyFamily, Registry, Series, Store, gather};
+use tallymark_transport::push::{Client, ClientOptions, Method, Pushgateway, group_path};
+
+use crate::error::Error;
+use crate::store;
+
+/// How long a store that keeps nothing on this host, or a gateway, may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a store of many hosts may take to be asked whether other hosts know a name.
+const ASKING: Duration = Duration::from_secs(2);
+
+/// What a gateway is told of a push: that it is to be added to what the group has.
+const DELTA: [(&str, &str); 1] = [("Tallymark-Push", "delta")];
+
+/// A place to count in, and what was counted.
+pub(crate) struct Counting {
+    place: Place,
+    families: Vec<Arc<AnyFamily>>,
+    series: Vec<Arc<Series>>,
+}
+
+enum Place {
+    Store(Store),
+    Gateway(Pushgateway),
+}
+
+impl Counting {
+    /// Opens the store, which is made if it is not there, or understands the URL of a gateway, whose group is what its path
+    /// says, else `group`.
+    ///
+    /// # Errors
+    /// As [`store::open`]; [`Error::Usage`] for a gateway without a group, [`Error::Push`] for a URL that is none.
+    pub(crate) fn open(url: &str, group: Option<String>) -> Result<Counting, Error> {
+        let place = if url.starts_with("http://") || url.starts_with("https://") {
+            Place::Gateway(gateway(url, group)?)
+        } else {
+            Place::Store(store::open(url)?)
+        };
+        Ok(Counting { place, families: Vec::new(), series: Vec::new() })
+    }
+
+    /// What it is called in messages.
+    pub(crate) fn name(&self) -> String {
+        match &self.place {
+            Place::Store(store) => store.url(),
+            Place::Gateway(_) => "the gateway".to_owned(),
+        }
+    }
+
+    /// The definitions that `is_wanted` accepts, of the store: those that this host knows, else those of all hosts, if they
+    /// can be had. A gateway tells none.
+    pub(crate) fn defined(&self, is_wanted: impl Fn(&Family) -> bool) -> Vec<Family> {
+        let Place::Store(store) = &self.place else { return Vec::new() };
+        let here: Vec<Family> = store.families().into_iter().filter(&is_wanted).collect();
+        if !here.is_empty() || !matches!(store, Store::Ledger(_)) || store.flush(ASKING).is_err() {
+            return here;
+        }
+        let everywhere = Registry::with_store(store.clone()).snapshot().families;
+        everywhere.into_iter().map(|family| Family::clone(&family.family)).filter(is_wanted).collect()
+    }
+
+    /// A series of a family, made if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if there are not as many values as label names.
+    pub(crate) fn series<S: AsRef<str>>(&mut self, definition: Family, values: &[S]) -> Result<Arc<Series>, Error> {
+        let store = match &self.place {
+            Place::Store(store) => store.clone(),
+            Place::Gateway(_) => Store::Memory,
+        };
+        let known = self.families.iter().find(|family| **family.definition() == definition);
+        let family = known.cloned().unwrap_or_else(|| {
+            let new = Arc::new(AnyFamily::new(definition, store));
+            self.families.push(Arc::clone(&new));
+            new
+        });
+        let series = family.series(values, unix_seconds)?;
+        self.series.push(Arc::clone(&series));
+        Ok(series)
+    }
+
+    /// Leaves the numbers in the store, or sends them to the gateway.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`], [`Error::Store`] and [`Error::Push`], and then something was not counted. A store of many hosts
+    /// that is away is no error as long as its spool keeps the numbers: that is said on stderr.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        let Counting { place, families, series } = self;
+        match place {
+            Place::Store(store) => {
+                families.iter().for_each(|family| family.share());
+                let is_kept = !series.iter().any(|series| series.is_on_heap());
+                store.leave();
+                if !store.outlives_process() {
+                    store.flush(PATIENCE)?;
+                }
+                if is_kept { Ok(()) } else { Err(Error::NoRoom(store.url())) }
+            }
+            Place::Gateway(gateway) => {
+                // Without times of creation: what carries one is a running total.
+                let snapshot = Snapshot { families: gather(&families, &[], false).declared };
+                Ok(gateway.push(Method::Post, &snapshot, &DELTA)?)
+            }
+        }
+    }
+}
+
+fn gateway(url: &str, group: Option<String>) -> Result<Pushgateway, Error> {
+    let options = ClientOptions { timeout: PATIENCE, ..ClientOptions::default() };
+    let client = Client::new(url, options)?;
+    let path = client.url().split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+    match group {
+        _ if path.starts_with("metrics/job") => Ok(Pushgateway::new(client, String::new())),
+        Some(job) => Ok(Pushgateway::new(client, group_path(&job, &[])?)),
+        None => {
+            let problem = "names no group of the gateway; give its path, too, such as /metrics/job/nightly";
+            Err(Error::Usage(format!("{} {problem}", client.url())))
+        }
+    }
+}
+
+/// Seconds since the Unix epoch.
+pub(crate) fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+/// What the libraries have to say, of a store in trouble for one thing, goes to stderr.
+pub(crate) fn talk() {
+    let mut logger = env_logger::builder();
+    logger.filter_level(log::LevelFilter::Warn).format(|out, record| writeln!(out, "tallymark: {}", record.args()));
+    // Fails where whoever calls this library listens already.
+    let _ = logger.try_init();
+}

@@ -1,0 +1,176 @@
+"""What a person sees: each type of metric, live, and what is pushed and how the stores are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import urllib.error
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from browser import Page
+from serving import SHOP, Served
+from steps import open_family, row
+
+
+def count(store: str, script: str) -> str:
+    """Run a program that counts in a store, and give what it prints."""
+    program = f"import os, tallymark\ntallymark.use_store({store!r})\n{script}"
+    done = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE)
+    return done.stdout.decode()
+
+
+def test_each_family_has_a_row_with_type_help_and_value(page: Page, server: Served) -> None:
+    """Values are of the whole family, in units that people read."""
+    server.push(SHOP)
+    page.open(server.url)
+
+    orders = row(page, "orders_total")
+    assert "counter" in orders and "Orders taken." in orders and "125" in orders
+    assert "mean 1.50 s" in row(page, "wait_seconds")
+    assert "1.50 GiB" in row(page, "stock_bytes")
+    assert 'version="4.2"' in row(page, "build_info")
+    assert "closed" in row(page, "door")
+
+
+def test_a_shortened_number_says_its_exact_value(page: Page, server: Served) -> None:
+    """Where the mouse is, and where the focus is."""
+    server.push(SHOP)
+    page.open(server.url)
+    row(page, "stock_bytes")
+    title = page.evaluate(
+        """[...document.querySelectorAll(".rows .value")].map((cell) => cell.title)"""
+    )
+    page.evaluate("document.querySelector('a[href*=stock]').focus()")
+
+    assert "1,610,612,736 bytes" in title
+    page.sees("1,610,612,736 bytes", ".row:focus-within")
+
+
+def test_what_is_pushed_meanwhile_appears(page: Page, server: Served) -> None:
+    """Nobody reloads the page."""
+    server.push("# TYPE runs counter\nruns_total 3\n")
+    page.open(server.url)
+    assert "3" in row(page, "runs_total")
+
+    server.push("# TYPE runs counter\nruns_total 1234\n# TYPE news gauge\nnews 7\n")
+    page.sees("1,234")
+    assert "7" in row(page, "news")
+
+
+def test_what_a_process_counts_appears(
+    page: Page, serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    """With its rate and, in detail, a chart of it."""
+    store = f"file:{tmp_path}/shop.tally"
+    visits = "tallymark.Counter('visits', 'Who came.').inc"
+    count(store, f"{visits}(5)")
+    page.open(serve(store).url)
+    assert "5" in row(page, "visits_total")
+
+    count(store, f"{visits}(1000)")
+    page.sees("1,005")
+    open_family(page, "visits")
+    page.sees("How fast it grows")
+    label = page.wait("""document.querySelector("svg[role=img]").ariaLabel""")
+    assert label.startswith("How fast it grows. rate: now ")
+    page.click("details summary")
+    page.sees("rate", "details table")
+
+
+def test_a_histogram_has_its_buckets_and_the_quantiles_of_prometheus(
+    page: Page, server: Served
+) -> None:
+    """Of 100 observations, 40 between 1 and 2 and 10 between 2 and 4 seconds."""
+    server.push(SHOP)
+    page.open(server.url)
+    open_family(page, "wait_seconds")
+
+    assert page.text(".quantiles tbody tr").split() == (
+        "since it began 1.50 s 1 s 2 s 3.80 s".split()
+    )
+    rows = page.evaluate(
+        """[...document.querySelectorAll(".buckets tbody tr")].map((row) => row.innerText)"""
+    )
+
+    assert ["1 s", "2 s", "4 s", "+∞"] == [one.split("\t")[0] for one in rows]
+    assert ["50.0 %", "40.0 %", "10.0 %", "0.0 %"] == [" ".join(one.split()[-2:]) for one in rows]
+
+
+def test_a_moment_is_told_by_its_age(page: Page, server: Served) -> None:
+    """A job's last success is hours ago, not 1.7 billion; never is never."""
+    when = time.time() - 7500
+    server.push(
+        f"# TYPE last_success_timestamp_seconds gauge\nlast_success_timestamp_seconds {when}\n"
+        "# TYPE last_failure_timestamp_seconds gauge\nlast_failure_timestamp_seconds 0\n"
+    )
+    page.open(server.url)
+
+    assert "2 h 5 min ago" in row(page, "last_success_timestamp_seconds")
+    assert "never" in row(page, "last_failure_timestamp_seconds")
+
+
+def test_infos_and_state_sets_say_what_they_hold(page: Page, server: Served) -> None:
+    """Without a chart: there is nothing to draw."""
+    server.push(SHOP)
+    page.open(server.url)
+    open_family(page, "build")
+    page.sees("4.2", ".told")
+    open_family(page, "door")
+    page.sees("closed", ".tiles")
+
+    assert page.evaluate("document.querySelector('.plot')") is None
+
+
+def test_one_series_of_several_can_be_chosen(page: Page, server: Served) -> None:
+    """And left again for all of them; its selector is PromQL."""
+    server.push(SHOP)
+    page.open(server.url)
+    open_family(page, "orders")
+    page.sees("All series together")
+    page.click("a[href*=cash]")
+    page.sees("orders_total{", "h2 code")
+
+    assert 'payment="cash"' in page.text("h2 code")
+    page.sees("5", ".tiles")
+    page.click("a.all")
+    page.sees("All series together")
+
+
+def test_a_group_can_be_seen_and_deleted(page: Page, server: Served) -> None:
+    """After a question; what needs it is written in base64, also a job with a slash."""
+    server.push("# TYPE up gauge\nup 1\n", "job@base64/YS9i/where/here")
+    server.push("# TYPE up gauge\nup 1\n", "job/kept")
+    with pytest.raises(urllib.error.HTTPError):
+        server.ask("metrics/job/kept", "POST", b"broken {\n")
+    page.open(server.url + "#view=groups")
+    page.sees('job="a/b"')
+    page.sees('where="here"')
+    page.wait("document.querySelectorAll('.groups .rate.bad').length === 1", "one was refused")
+
+    page.click("button[aria-label*='a/b']")
+    page.sees("Delete this group?")
+    page.click("#sure button[value=no]")
+    assert b"a/b" in server.ask("metrics")
+    page.click("button[aria-label*='a/b']")
+    page.click("#sure button[value=yes]")
+    page.wait("document.querySelectorAll('.groups .rows .row').length === 1")
+    assert b"a/b" not in server.ask("metrics")
+
+
+def test_the_stores_say_how_they_are(
+    page: Page, serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    """What should be zero and is not comes first, with what to do; processes are listed."""
+    store = f"file:{tmp_path}/shop.tally"
+    doors = "tallymark.Gauge('doors', 'Open ones.', multiprocess_mode='all').set(1)"
+    pid = count(store, f"{doors}; tallymark.Gauge('clash', 'One.').set(1); print(os.getpid())")
+    count(store, "tallymark.Counter('clash', 'Another.').inc()")
+    page.open(serve(store).url + "#view=health")
+
+    page.sees("1 thing needs a look")
+    first_row = page.text(".plain tbody tr")
+    assert "tallymark_conflicting_series" in first_row and "look" in first_row
+    page.sees(pid.strip(), "article")
