@@ -69,67 +69,96 @@ fn status(state: &State) -> String {
     parts.join("  ")
 }
 
+/// What a line can say of itself; a narrow screen shows less.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Name,
+    Kind,
+    Series,
+    Value,
+    Rate,
+    Past,
+}
+
+/// The columns that a screen of this width has room for.
+fn columns(width: usize) -> Vec<Column> {
+    use Column::{Kind, Name, Past, Rate, Series, Value};
+    match width {
+        ..60 => vec![Name, Value, Rate],
+        60..80 => vec![Name, Kind, Series, Value, Rate],
+        _ => vec![Name, Kind, Series, Value, Rate, Past],
+    }
+}
+
 fn table(frame: &mut Frame<'_>, state: &mut State, area: Rect) {
     let (now, width) = (state.now, usize::from(area.width));
-    let lines = state.lines();
+    let (lines, columns) = (state.lines(), columns(width));
     // Long names may take half the screen; the past gets what the other columns leave.
     let longest = lines.iter().map(|line| line.name.width()).max().unwrap_or(0).clamp(10, (width / 2).max(10));
     let past = width.saturating_sub(longest + 45).clamp(8, 60);
-    let rows: Vec<Row<'_>> = lines.iter().map(|line| row(line, now, past, state.has_unicode)).collect();
-    let headings = [
-        heading("name", Order::Name, state),
-        "type".to_owned(),
-        heading("series", Order::Series, state),
-        heading("value", Order::Value, state),
-        heading("rate", Order::Rate, state),
-        "past".to_owned(),
-    ];
-    let headings = headings.into_iter().enumerate().map(|(at, text)| cell(text, matches!(at, 2..=4)));
-    // CAST: at most the screen's width, and 60.
-    let widths = [
-        Constraint::Length(longest as u16),
-        Constraint::Length(9),
-        Constraint::Length(7),
-        Constraint::Min(12),
-        Constraint::Length(12),
-        Constraint::Length(past as u16),
-    ];
+    let rows: Vec<Row<'_>> = lines
+        .iter()
+        .map(|line| {
+            columns.iter().map(|column| cell(*column, said(line, *column, now, past, state.has_unicode))).collect()
+        })
+        .collect();
+    let headings: Row<'_> = columns.iter().map(|column| cell(*column, heading(*column, state))).collect();
+    let widths = columns.iter().map(|column| match column {
+        // CAST: at most the screen's width, and 60.
+        Column::Name => Constraint::Length(longest as u16),
+        Column::Kind => Constraint::Length(9),
+        Column::Series => Constraint::Length(7),
+        Column::Value => Constraint::Min(10),
+        Column::Rate => Constraint::Length(12),
+        Column::Past => Constraint::Length(past as u16),
+    });
     let table = Table::new(rows, widths)
-        .header(Row::new(headings).style(Modifier::UNDERLINED))
+        .header(headings.style(Modifier::UNDERLINED))
         .row_highlight_style(Style::from(Modifier::REVERSED));
     frame.render_stateful_widget(table, area, &mut state.table);
 }
 
-fn heading(name: &str, order: Order, state: &State) -> String {
-    if state.order != order {
+fn heading(column: Column, state: &State) -> String {
+    let (name, order) = match column {
+        Column::Name => ("name", Some(Order::Name)),
+        Column::Kind => ("type", None),
+        Column::Series => ("series", Some(Order::Series)),
+        Column::Value => ("value", Some(Order::Value)),
+        Column::Rate => ("rate", Some(Order::Rate)),
+        Column::Past => ("past", None),
+    };
+    if order != Some(state.order) {
         return name.to_owned();
     }
     // Names go up by themselves, numbers down.
-    let mark = if (order == Order::Name) == state.is_reversed { "v" } else { "^" };
+    let mark = if (column == Column::Name) == state.is_reversed { "v" } else { "^" };
     format!("{name}{mark}")
 }
 
-fn cell(text: String, is_right: bool) -> Cell<'static> {
+fn cell(column: Column, text: String) -> Cell<'static> {
+    let is_number = matches!(column, Column::Series | Column::Value | Column::Rate);
     let text = Text::from(text);
-    Cell::from(if is_right { text.right_aligned() } else { text })
+    Cell::from(if is_number { text.right_aligned() } else { text })
 }
 
-fn row(line: &Line, now: f64, past: usize, has_unicode: bool) -> Row<'static> {
-    let value = match (&line.word, line.value) {
+fn said(line: &Line, column: Column, now: f64, past: usize, has_unicode: bool) -> String {
+    match column {
+        Column::Name => line.name.clone(),
+        Column::Kind => line.kind.to_string(),
+        Column::Series => line.series.to_string(),
+        Column::Value => value(line, now),
+        Column::Rate => line.rate.map_or_else(String::new, |rate| format!("{}/s", plain(rate))),
+        Column::Past => sparkline(&line.past, past, has_unicode),
+    }
+}
+
+fn value(line: &Line, now: f64) -> String {
+    match (&line.word, line.value) {
         (Some(word), _) if line.kind != Kind::Info => word.clone(),
         (_, Some(value)) if line.is_count => plain(value),
         (_, Some(value)) => line.unit.show(value, now),
         (_, None) => String::new(),
-    };
-    let rate = line.rate.map_or_else(String::new, |rate| format!("{}/s", plain(rate)));
-    Row::new([
-        cell(line.name.clone(), false),
-        cell(line.kind.to_string(), false),
-        cell(line.series.to_string(), true),
-        cell(value, true),
-        cell(rate, true),
-        cell(sparkline(&line.past, past, has_unicode), false),
-    ])
+    }
 }
 
 /// The last values as bars, between the smallest and the greatest of them; of what does not move, the lowest bar.
