@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from typing import Any, NamedTuple
 
 PATIENCE = 120.0
@@ -38,6 +39,8 @@ class Looker:
     def __call__(self, *words: str, stdin: str = "") -> Run:
         """Run it with these arguments."""
         environ = {k: v for k, v in os.environ.items() if not k.startswith("TALLYMARK_")}
+        # The Python that it starts is the one of the tests.
+        environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
         ended = subprocess.run(
             [self.command, *words],
             input=stdin,

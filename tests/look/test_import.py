@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -212,3 +214,67 @@ def test_what_is_no_pushgateway_is_said_to_be_none(look: Looker) -> None:
 
     assert (run.code, run.out) == (1, "")
     assert "http://127.0.0.1:9/api/v1/metrics: " in run.err
+
+
+# What prometheus-distributed-client keeps of two metrics.
+DISTRIBUTED = {
+    "jobs": {'_total:{"queue": "mail"}': 41, '_created:{"queue": "mail"}': 1500000000},
+    "wait_seconds": {
+        '_bucket:{"le": "0.5"}': 1,
+        '_bucket:{"le": "+Inf"}': 3,
+        "_count:{}": 3,
+        "_sum:{}": 7.25,
+    },
+    "other": {"_total:{}": 5},
+}
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def distributed(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where prometheus-distributed-client has counted: its URL or path."""
+    if request.param == "redis":
+        server = request.getfixturevalue("redis")
+        for family, fields in DISTRIBUTED.items():
+            for field, value in fields.items():
+                server.ask("HSET", f"shop_{family}", field, value)
+        return f"redis://127.0.0.1:{server.port}/0"
+    path = tmp_path / "counted.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE metrics (metric_key TEXT, subkey TEXT, value REAL)")
+        rows = [
+            (family, *field) for family, fields in DISTRIBUTED.items() for field in fields.items()
+        ]
+        database.executemany("INSERT INTO metrics VALUES (?, ?, ?)", rows)
+    return str(path)
+
+
+def test_what_prometheus_distributed_client_has_counted_comes_over_once(
+    look: Looker, distributed: str
+) -> None:
+    """By the metrics that the store holds; what none of them explains is told."""
+    look.ok("inc", "jobs", "queue=mail", "1", "--store", look.url)
+    look.ok("observe", "wait_seconds", "0.25", "--buckets", "0.5", "--store", look.url)
+
+    run = look("import", "distributed", distributed, look.url, "--prefix", "shop")
+
+    assert (run.code, run.out) == (0, "2 series of 2 families imported\n"), run
+    assert "other" in run.err
+    text = look.ok("show", look.url)
+    assert 'jobs_total{queue="mail"} 42.0\n' in text
+    assert 'jobs_created{queue="mail"} 1.5e+09\n' in text
+    assert 'wait_seconds_bucket{le="0.5"} 2.0\n' in text
+    assert "wait_seconds_sum 7.5\n" in text
+
+    again = look.ok("import", "distributed", distributed, look.url, "--prefix", "shop")
+    assert again == "0 series of 0 families imported\n"
+    assert look.values("jobs") == {"mail": 42}
+
+
+def test_a_place_where_nothing_was_counted_is_said_to_be_none(look: Looker) -> None:
+    """As an error, with what it is."""
+    look.ok("inc", "jobs", "--store", look.url)
+
+    run = look("import", "distributed", "/nowhere/metrics.db", look.url)
+
+    assert (run.code, run.out) == (1, "")
+    assert run.err.startswith("error: ") and "/nowhere/metrics.db" in run.err

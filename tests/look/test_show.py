@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -101,6 +102,11 @@ def test_every_format_is_one_that_others_read(
     text = look.ok("show", look.url, "--format", "openmetrics")
     families = {family.name: family for family in text_string_to_metric_families(text)}
     assert families["wait_seconds"].samples[0].value == 1
+
+    protobuf = subprocess.run(
+        [look.command, "show", look.url, "--format", "protobuf"], check=True, capture_output=True
+    ).stdout
+    assert b"wait_seconds" in protobuf and not protobuf.startswith(b"#")
 
     (waited,) = look.json("show", look.url, "--name", "wait_seconds")["families"]
     (series,) = waited["series"]

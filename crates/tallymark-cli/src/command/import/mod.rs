@@ -4,6 +4,7 @@
 //! source is only read, but for a note that it was imported.
 
 mod carry;
+mod distributed;
 mod multiprocess;
 mod pushgateway;
 
@@ -19,6 +20,7 @@ pub(crate) struct Import {
 /// Whose numbers they are.
 #[derive(clap::Subcommand)]
 enum From {
+    Distributed(distributed::Distributed),
     Multiprocess(multiprocess::Multiprocess),
     Pushgateway(pushgateway::Pushgateway),
 }
@@ -26,6 +28,7 @@ enum From {
 impl Import {
     pub(crate) fn run(self) -> Result<(), Error> {
         match self.from {
+            From::Distributed(distributed) => distributed.run(),
             From::Multiprocess(multiprocess) => multiprocess.run(),
             From::Pushgateway(pushgateway) => pushgateway.run(),
         }
