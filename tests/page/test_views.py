@@ -144,7 +144,7 @@ def test_a_group_can_be_seen_and_deleted(page: Page, server: Served) -> None:
     server.push("# TYPE up gauge\nup 1\n", "job@base64/YS9i/where/here")
     server.push("# TYPE up gauge\nup 1\n", "job/kept")
     with pytest.raises(urllib.error.HTTPError):
-        server.ask("metrics/job/kept", "POST", b"broken {\n")
+        server.push("# TYPE up gauge\nup 1 12345\n", "job/kept")
     page.open(server.url + "#view=groups")
     page.sees('job="a/b"')
     page.sees('where="here"')
