@@ -173,7 +173,6 @@ mode{{mode="on"}} 1
 mode{{mode="off"}} 0
 # TYPE mail_errors_total counter
 mail_errors_total {n}
-# TYPE mail_sent counter
 # TYPE mail_calls_total counter
 mail_calls_total {4 * n}
 # TYPE job_runs_total counter
