@@ -81,6 +81,7 @@ def test_the_numbers_are_those_that_the_panel_says(
         "process_open_fds: share of its limit": 9 / 1024,
         "http_requests: share that failed": 1 / 3,
         "mail_calls: share that failed": 1 / 4,
+        "calls: share that failed": 0,
         "http_size_bytes: mean": 10,
         "http_wait_seconds: quantiles": 0.1,
     }.items():
@@ -110,8 +111,11 @@ def test_every_family_is_shown_by_what_suits_it(dashboard: dict[str, Any]) -> No
 
     assert shown == {
         "app_info": ("table", "short"),
+        "calls: per second": rate,
+        "calls: share that failed": ("timeseries", "percentunit"),
         "http_requests: per second": rate,
         "http_requests: share that failed": ("timeseries", "percentunit"),
+        "http_sent_bytes: per second": ("timeseries", "binBps"),
         "http_size_bytes: mean": ("timeseries", "bytes"),
         "http_size_bytes: per second": rate,
         "http_size_bytes: quantiles": ("timeseries", "bytes"),
