@@ -67,8 +67,12 @@ fn counters_of_the_same_labels_are_added_and_others_follow() {
     }
     let text = "# TYPE c_total counter\nc_total{a=\"n\",b=\"n\"} 30\nc_total{b=\"2\",a=\"1\"} 10\n";
     assert_eq!(
-        union([one, read(text)]),
+        union([one.clone(), read(text)]),
         ["c_total{a=1,b=2} 11", "c_created{a=1,b=2} 5", "c_total{a=x,b=y} 2", "c_total{a=n,b=n} 30"]
+    );
+    assert_eq!(
+        union([read(text), one]),
+        ["c_total{a=n,b=n} 30", "c_total{a=1,b=2} 11", "c_created{a=1,b=2} 5", "c_total{a=x,b=y} 2"]
     );
 }
 
