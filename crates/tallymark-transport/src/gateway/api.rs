@@ -76,6 +76,10 @@ fn group_json(group: &Group) -> Json {
     }
     object.insert("labels".into(), labels_json(&group.key, &Labels::new()));
     object.insert("last_push_successful".into(), (group.pushed >= group.failed).into());
+    if let Some(expires) = group.expires {
+        // Ours: the Pushgateway's groups stay until somebody deletes them.
+        object.insert("expires_at".into(), expires.into());
+    }
     Json::Object(object)
 }
 
