@@ -48,6 +48,18 @@ fn what_one_took_the_other_shows_and_checks() {
 }
 
 #[test]
+fn a_group_that_one_took_is_deleted_by_another_that_has_not_looked() {
+    let directory = Directory::new("deletes");
+    let (one, other) =
+        (Pushes::over(&directory.store(), Options::default()), Pushes::over(&directory.store(), Options::default()));
+    assert_eq!(other.put("/metrics/job/b", "x 1\n"), 200);
+    assert_eq!(one.put("/metrics/job/a", "x 1\n"), 200);
+    assert_eq!(other.delete("/metrics/job/a"), 202);
+
+    assert_eq!(one.lines(), ["x{job=\"b\"} 1.0"]);
+}
+
+#[test]
 fn a_restart_loses_nothing() {
     let directory = Directory::new("restart");
     let body = "# HELP x_total Help.\n# TYPE x_total counter\nx_total 1\n# TYPE x_created gauge\nx_created 5\n";
