@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import signal
+import socket
+import subprocess
 import threading
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,6 +175,7 @@ def test_it_counts_what_it_does_under_the_names_of_the_pushgateway(serve: Serve)
     server.push("not a metric\n")
     server.push("x" * 2000)
     server.ask("DELETE", "/metrics/job/test")
+    server.ask("BREW", "/coffee")
 
     text = server.ask("GET", "/metrics").text
 
@@ -180,6 +184,7 @@ def test_it_counts_what_it_does_under_the_names_of_the_pushgateway(serve: Serve)
         'pushgateway_http_requests_total{code="400",handler="push",method="post"} 1.0',
         'pushgateway_http_requests_total{code="413",handler="push",method="post"} 1.0',
         'pushgateway_http_requests_total{code="202",handler="delete",method="delete"} 1.0',
+        'pushgateway_http_requests_total{code="404",handler="other",method="other"} 1.0',
         'pushgateway_http_push_size_bytes_count{method="post"} 2.0',
         'pushgateway_http_push_size_bytes_sum{method="post"} 17.0',
         'pushgateway_http_push_duration_seconds_count{method="post"} 2.0',
@@ -251,6 +256,35 @@ def test_logs_are_json_if_they_shall_be(serve: Serve) -> None:
 
     line = json.loads(server.said().splitlines()[1])
     assert line["level"] == "warn" and "turned away" in line["msg"]
+
+
+def test_sockets_may_come_from_systemd(tallymark: str) -> None:
+    """Which passes them as file 3 and the following ones."""
+    with socket.create_server((HOST, 0)) as passed:
+        script = (
+            f'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" serve --web.systemd-socket 3<&{passed.fileno()}'
+        )
+        with subprocess.Popen(
+            ["bash", "-c", script, tallymark],
+            pass_fds=[passed.fileno()],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        ) as server:
+            port = passed.getsockname()[1]
+            with urllib.request.urlopen(f"http://{HOST}:{port}/-/healthy", timeout=60) as answer:
+                assert answer.status == 200
+            server.terminate()
+            assert server.wait(60) == 0
+
+
+def test_without_systemd_there_are_no_sockets_of_it(tallymark: str) -> None:
+    """And the command says what else there is."""
+    done = subprocess.run(
+        [tallymark, "serve", "--web.systemd-socket"], capture_output=True, text=True, timeout=60
+    )
+
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "LISTEN_FDS" in done.stderr and "--web.listen-address" in done.stderr
 
 
 def test_flags_of_the_pushgateway_are_taken(serve: Serve, tmp_path: Path) -> None:
