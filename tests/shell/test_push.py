@@ -170,7 +170,8 @@ def test_what_is_counted_in_our_gateway_adds_up(shell: Shell) -> None:
         said = server.stderr.readline()
         assert said, "it ended"
     shell.do(
-        "for i in 1 2 3; do tallymark inc jobs $i; tallymark observe t 0.3; tallymark set x $i; done",
+        "for i in 1 2 3; do"
+        " tallymark inc jobs $i; tallymark observe t 0.3; tallymark set x $i; done",
         TALLYMARK_STORE=f"{url.group()}/metrics/job/shell",
     )
     shell.do("for i in 1 2; do tallymark run -- true; done", TALLYMARK_STORE=url.group())
