@@ -162,6 +162,16 @@ def test_a_full_device_is_an_error(shell: Shell) -> None:
     assert {(): 2.0} == shell.shown().values("old_total")
 
 
+def test_a_series_too_many_is_told_of(shell: Shell) -> None:
+    """It is counted in the one for all that are too many."""
+    store = f"{shell.store}?max_series=1"
+    shell.do("tallymark inc n x=1", TALLYMARK_STORE=store)
+    ended = shell.run("tallymark inc n x=2", TALLYMARK_STORE=store)
+
+    assert (0, True) == (ended.returncode, "max_series" in ended.stderr)
+    assert {("1",): 1.0, ("overflow",): 1.0} == shell.shown().values("n_total")
+
+
 def test_a_store_of_many_hosts_is_told_at_once(redis: Redis, shell: Shell) -> None:
     """Each call sends what it has counted before it ends."""
     store = f"redis://127.0.0.1:{redis.port}/0"
