@@ -37,6 +37,9 @@ pub(crate) enum Error {
     /// There is nothing that a command could do what it does with.
     #[error("{0}: nothing fits; see what is there with tallymark show")]
     NothingFits(String),
+    /// There is no screen to draw on, or no source that can be read again.
+    #[error("top needs a terminal, and a source that can be read again; tallymark show prints what there is, once")]
+    NoTerminal,
     /// What is in the store cannot be written in the format that was asked for.
     #[error("{url}: {source}")]
     Encode {

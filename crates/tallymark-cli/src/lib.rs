@@ -11,7 +11,7 @@
 //! | exit code | means |
 //! |---|---|
 //! | 0 | done; also if whoever reads stdout has heard enough and closed the pipe |
-//! | 1 | the arguments are fine, but the store cannot be read, the address not be listened on, or stdout not be written |
+//! | 1 | the arguments are fine, but the store cannot be read, the address not be listened on, or stdout not be written; `check` or `doctor` found something |
 //! | 2 | the arguments are not understood |
 //!
 //! Nothing here knows how numbers are kept (`tallymark`) or sent (`tallymark-transport`).
@@ -47,7 +47,7 @@ use error::Error;
     after_help = "\
 Exit codes:
   0  done; a reader that closes the pipe early is no error
-  1  the store cannot be read, or the address not be listened on
+  1  it could not be done, or check or doctor found something
   2  the arguments are not understood"
 )]
 struct Cli {

@@ -119,7 +119,13 @@ impl Source {
                 self.with_pushed(counted, pushed).map(Reading::Snapshot)
             }
             Place::Url { url, authorization } => {
-                self.fetch(url, authorization.as_deref()).map(Reading::Text).map_err(|problem| self.trouble(problem))
+                let answer = get(url, authorization.as_deref(), WANTED).map_err(|problem| self.trouble(problem))?;
+                let content_type = answer.content_type.as_deref();
+                if content_type.is_some_and(|found| found.starts_with("text/html")) {
+                    let problem = "the server answered a web page; give the URL of its metrics, often …/metrics";
+                    return Err(self.trouble(problem.to_owned()));
+                }
+                self.text(answer.body, content_type).map(Reading::Text)
             }
             Place::File(path) => {
                 let bytes = fs::read(path).map_err(|error| self.trouble(format!("{error}; {}", Source::KINDS)))?;
@@ -143,29 +149,6 @@ impl Source {
 
     /// What can be read, for messages.
     const KINDS: &str = "a source is a store's URL such as file:/run/app/metrics.tally, a URL http://…, a file with metrics, or - for stdin";
-
-    fn fetch(&self, url: &str, authorization: Option<&str>) -> Result<Text, String> {
-        let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
-        let mut request = config.new_agent().get(url).header(ACCEPT, WANTED);
-        if let Some(authorization) = authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        let mut answer = request.call().map_err(|error| format!("{error}; is its server running?"))?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let bytes = answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec();
-        let bytes = bytes.map_err(|error| error.to_string())?;
-        if !status.is_success() {
-            let said = String::from_utf8_lossy(&bytes);
-            let said = said.lines().next().unwrap_or_default().trim();
-            let colon = if said.is_empty() { "" } else { ": " };
-            return Err(format!("the server answered {status}{colon}{}", said.chars().take(200).collect::<String>()));
-        }
-        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if content_type.is_some_and(|found| found.starts_with("text/html")) {
-            return Err("the server answered a web page; give the URL of its metrics, often …/metrics".to_owned());
-        }
-        Text::new(bytes, content_type).map_err(|error| error.to_string())
-    }
 
     fn text(&self, bytes: Vec<u8>, content_type: Option<&str>) -> Result<Text, Error> {
         if bytes.starts_with(b"TALLYMRK") {
@@ -221,6 +204,43 @@ impl Text {
         }
         parse::strict_text(&self.body, usize::MAX)
     }
+}
+
+/// What a server answers at a URL, which may have `user:password@`: the URL without them, and the body.
+///
+/// # Errors
+/// [`Error::Source`] if it cannot be reached, or answers no success.
+pub(crate) fn fetch(url: &str, accept: &str) -> Result<(String, Vec<u8>), Error> {
+    let (url, authorization) = address(url);
+    match get(&url, authorization.as_deref(), accept) {
+        Ok(answer) => Ok((url, answer.body)),
+        Err(problem) => Err(Error::Source { source_name: url, problem }),
+    }
+}
+
+struct Answer {
+    content_type: Option<String>,
+    body: Vec<u8>,
+}
+
+fn get(url: &str, authorization: Option<&str>, accept: &str) -> Result<Answer, String> {
+    let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
+    let mut request = config.new_agent().get(url).header(ACCEPT, accept);
+    if let Some(authorization) = authorization {
+        request = request.header(AUTHORIZATION, authorization);
+    }
+    let mut answer = request.call().map_err(|error| format!("{error}; is its server running?"))?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let body = answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec();
+    let body = body.map_err(|error| error.to_string())?;
+    if !status.is_success() {
+        let said = String::from_utf8_lossy(&body);
+        let said = said.lines().next().unwrap_or_default().trim();
+        let colon = if said.is_empty() { "" } else { ": " };
+        return Err(format!("the server answered {status}{colon}{}", said.chars().take(200).collect::<String>()));
+    }
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Ok(Answer { content_type, body })
 }
 
 /// Whether the word is a path: neither a store's URL nor something that wants to be one.

@@ -125,6 +125,19 @@ fn what_does_not_add_stays_as_it_was_first() {
 }
 
 #[test]
+fn state_sets_of_one_name_keep_their_own_states() {
+    let states = |label: &str, names: [&str; 2]| {
+        let family = Family::builder(Kind::StateSet, "e", "").states(names).label_names(["a"]);
+        native(family, &[(&[label], Value::StateSet(0), None)])
+    };
+
+    assert_eq!(
+        union([states("1", ["x", "y"]), states("2", ["y", "z"])]),
+        ["e{a=1,e=x} 1", "e{a=1,e=y} 0", "e{a=2,e=y} 1", "e{a=2,e=z} 0"]
+    );
+}
+
+#[test]
 fn series_of_two_processes_stay_two() {
     let gauge = |pid| {
         let mut snapshot = native(Family::builder(Kind::Gauge, "g", ""), &[(&[], Value::Gauge(1.0), None)]);

@@ -48,7 +48,7 @@ impl Exec {
 }
 
 /// The Python of the environment that this program is installed in.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let beside = env::current_exe().ok().and_then(|program| Some(program.parent()?.join("python3")));
     beside.filter(|python| python.exists()).unwrap_or_else(|| PathBuf::from("python3"))
 }

@@ -9,6 +9,7 @@ mod doctor;
 mod drain;
 mod exec;
 mod gc;
+mod import;
 mod inc;
 mod man;
 mod observe;
@@ -18,6 +19,7 @@ mod run;
 mod serve;
 mod set;
 mod show;
+mod top;
 mod update;
 
 use crate::error::Error;
@@ -33,6 +35,7 @@ pub(crate) enum Command {
     Drain(drain::Drain),
     Exec(exec::Exec),
     Gc(gc::Gc),
+    Import(import::Import),
     Inc(inc::Inc),
     Man(man::Man),
     Observe(observe::Observe),
@@ -42,6 +45,7 @@ pub(crate) enum Command {
     Serve(Box<serve::Serve>),
     Set(set::Set),
     Show(show::Show),
+    Top(top::Top),
 }
 
 impl Command {
@@ -55,6 +59,7 @@ impl Command {
             Command::Drain(drain) => drain.run(),
             Command::Exec(exec) => exec.run(),
             Command::Gc(gc) => gc.run(),
+            Command::Import(import) => import.run(),
             Command::Inc(inc) => inc.run(),
             Command::Man(man) => man.run(),
             Command::Observe(observe) => observe.run(),
@@ -64,6 +69,7 @@ impl Command {
             Command::Serve(serve) => serve.run(),
             Command::Set(set) => set.run(),
             Command::Show(show) => show.run(),
+            Command::Top(top) => top.run(),
         }
     }
 }

@@ -55,6 +55,8 @@ enum Print {
     /// OpenMetrics 2.0
     #[value(name = "openmetrics2")]
     OpenMetrics2,
+    /// Delimited protobuf messages, as Prometheus scrapes them
+    Protobuf,
     /// For people: a table for each family, with units, means and quantiles
     Table,
     /// For scripts: one object for each series
@@ -74,6 +76,7 @@ impl Show {
             Print::Text => encode(Format::Text1_0_0(Escaping::AllowUtf8)),
             Print::OpenMetrics => encode(Format::OpenMetrics1_0_0 { escaping: Escaping::AllowUtf8, tagged: true }),
             Print::OpenMetrics2 => encode(Format::OpenMetrics2_0_0(Escaping::AllowUtf8)),
+            Print::Protobuf => encode(Format::Protobuf(Escaping::AllowUtf8)),
         }
     }
 }

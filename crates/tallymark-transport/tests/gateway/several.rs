@@ -94,6 +94,18 @@ fn pushes_to_one_group_by_many_gateways_at_once_all_count() {
 }
 
 #[test]
+fn a_group_may_shrink_where_there_is_more_than_may_be() {
+    let directory = Directory::new("shrinks");
+    let (much, little) = (Options::default(), Options { max_series: 3, ..Options::default() });
+    assert_eq!(Pushes::over(&directory.store(), much).put("/metrics/job/a", "x 1\ny 1\nz 1\n"), 200);
+
+    let pushes = Pushes::over(&directory.store(), little);
+    assert_eq!(pushes.put("/metrics/job/a", "x 2\ny 2\nz 2\n"), 200);
+    assert_eq!(pushes.put("/metrics/job/a", "x 3\ny 3\n"), 200);
+    assert_eq!(pushes.put("/metrics/job/a", "x 4\ny 4\nz 4\n"), 413);
+}
+
+#[test]
 fn a_document_that_is_no_group_is_told_and_can_be_wiped() {
     use std::time::{Duration, Instant};
     use tallymark::{Groups, Revision};
