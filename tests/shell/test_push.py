@@ -6,6 +6,7 @@ import http.client
 import http.server
 import json
 import pickle
+import re
 import shutil
 import socket
 import struct
@@ -160,6 +161,28 @@ def test_updates_may_go_to_a_gateway(pushgateway: Server, shell: Shell) -> None:
     assert {("", "true"): 1.0} == shown.values("job_runs_total")
 
 
+def test_what_is_counted_in_our_gateway_adds_up(shell: Shell) -> None:
+    """Counters and observations; a gauge is what was set last."""
+    server = shell.start("exec tallymark serve memory: --web.listen-address 127.0.0.1:0")
+    assert server.stderr
+    said = ""
+    while not (url := re.search(r"http://[0-9.:]+", said)):
+        said = server.stderr.readline()
+        assert said, "it ended"
+    shell.do(
+        "for i in 1 2 3; do"
+        " tallymark inc jobs $i; tallymark observe t 0.3; tallymark set x $i; done",
+        TALLYMARK_STORE=f"{url.group()}/metrics/job/shell",
+    )
+    shell.do("for i in 1 2; do tallymark run -- true; done", TALLYMARK_STORE=url.group())
+
+    shown = shell.shown(f"{url.group()}/metrics")
+    assert {("", "shell"): 6.0} == shown.values("jobs_total")
+    assert {("", "shell"): 3.0} == shown.values("t_count")
+    assert {("", "shell"): 3.0} == shown.values("x")
+    assert {("", "true"): 2.0} == shown.values("job_runs_total")
+
+
 def test_prometheus_has_what_was_written(prometheus: Server, shell: Shell) -> None:
     """Its API gives the numbers, with the job and the labels."""
     url = f"{prometheus.url}/api/v1/write"
@@ -169,7 +192,9 @@ def test_prometheus_has_what_was_written(prometheus: Server, shell: Shell) -> No
     assert {hits: "3"} == _values(prometheus, "hits_total")
     rest = (("job", "it"), ("zone", "none"))
     assert {rest: "2.5"} == _values(prometheus, "wait_seconds_sum")
-    buckets = {dict(labels)["le"]: v for labels, v in _values(prometheus, "wait_seconds_bucket").items()}
+    buckets = {
+        dict(labels)["le"]: v for labels, v in _values(prometheus, "wait_seconds_bucket").items()
+    }
     assert {"1.0": "1", "+Inf": "2"} == buckets
     assert {rest: "NaN"} == _values(prometheus, "odd")
 
@@ -235,9 +260,9 @@ def test_a_receiver_gets_the_version_it_knows(
     """And the same again while it is in trouble, but not when it refuses."""
 
     class Own(Receiver):
-        requests = []
+        pass
 
-    Own.answers = list(answers)
+    Own.answers, Own.requests = list(answers), []
     with http.server.HTTPServer(("127.0.0.1", 0), Own) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -306,7 +331,9 @@ def test_carbon_keeps_it(receiver: str, shell: Shell, tmp_path: Path) -> None:
         place = tmp_path / "data" / "hits_total" / "path" / "_a_b" / "zone" / "_.wsp"
         fetch = ["whisper-fetch", "--drop=nulls", place]
         wait_until(
-            lambda: place.exists() and b"3.000000" in subprocess.run(fetch, capture_output=True).stdout,
+            lambda: (
+                place.exists() and b"3.000000" in subprocess.run(fetch, capture_output=True).stdout
+            ),
             "carbon has written it",
         )
     finally:

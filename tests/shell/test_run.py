@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+
 import pytest
 from shells import Shell
 
@@ -14,7 +15,9 @@ from shells import Shell
 def test_a_run_is_counted(shell: Shell) -> None:
     """With what it took; the times are those of its beginning and its end."""
     before = time.time()
-    shell.do("tallymark run --label env=test -- bash -c 'for ((i = 0; i < 100000; i++)); do :; done'")
+    shell.do(
+        "tallymark run --label env=test -- bash -c 'for ((i = 0; i < 100000; i++)); do :; done'"
+    )
     after = time.time()
 
     shown = shell.shown()
@@ -152,7 +155,7 @@ os.execvp("bash", ["bash", "-c", "exec $RUN {masks}"])
 def test_a_script_without_a_first_line_is_run_by_sh(shell: Shell) -> None:
     """As shells do it, with its arguments."""
     script = shell.directory / "greet"
-    script.write_text("echo \"$0\" \"$@\"; exit 4\n")
+    script.write_text('echo "$0" "$@"; exit 4\n')
     script.chmod(0o755)
     ended = shell.run(f"PATH=$PATH:{shell.directory} tallymark run -- greet 'a b' c")
 
@@ -229,7 +232,9 @@ def test_the_command_runs_whatever_the_store_is(store: str, words: list[str], sh
         assert word in ended.stderr
 
 
-@pytest.mark.parametrize("arguments", ["--label job=x -- true", "--label x -- true", "", "--job x --"])
+@pytest.mark.parametrize(
+    "arguments", ["--label job=x -- true", "--label x -- true", "", "--job x --"]
+)
 def test_what_is_not_understood_is_not_run(arguments: str, shell: Shell) -> None:
     """With 2, before anything happens."""
     ended = shell.run(f"tallymark run {arguments}")
