@@ -1,4 +1,4 @@
-"""What every test of the product may use: a registry of its own, a clock that stands still, the command."""
+"""What every test may use: a registry of its own, a clock that stands still, the command."""
 
 from __future__ import annotations
 

@@ -152,6 +152,10 @@ shop_orders_created{{kind="a"}} 1.7e9
 # TYPE http_requests_total counter
 http_requests_total{{code="200",method="get"}} {10 * n}
 http_requests_total{{code="503",method="get"}} {5 * n}
+# TYPE http_sent_bytes_total counter
+http_sent_bytes_total {1024 * n}
+# TYPE calls_total counter
+calls_total{{status="200"}} {n}
 # TYPE http_wait_seconds histogram
 http_wait_seconds_bucket{{le="0.1"}} {5 * n}
 http_wait_seconds_bucket{{le="1"}} {9 * n}
@@ -173,7 +177,6 @@ mode{{mode="on"}} 1
 mode{{mode="off"}} 0
 # TYPE mail_errors_total counter
 mail_errors_total {n}
-# TYPE mail_sent counter
 # TYPE mail_calls_total counter
 mail_calls_total {4 * n}
 # TYPE job_runs_total counter

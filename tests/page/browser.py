@@ -127,6 +127,7 @@ class Page:
         self._session = session
         self._context = context
         self.problems: list[str] = []
+        self._passed = False
 
     def begin(self, width: int = 1280, height: int = 900, **media: str) -> None:
         """Set the screen's size and the user's preferences (``scheme``, ``motion``)."""
@@ -156,7 +157,9 @@ class Page:
 
     def hear(self, method: str, params: dict[str, Any]) -> None:
         """Keep what the page complains of."""
-        if method == "Runtime.exceptionThrown":
+        if method == "Emulation.virtualTimeBudgetExpired":
+            self._passed = True
+        elif method == "Runtime.exceptionThrown":
             details = params["exceptionDetails"]
             self.problems.append(details.get("exception", details).get("description", str(details)))
         elif method == "Runtime.consoleAPICalled" and params["type"] in {"error", "assert"}:
@@ -169,6 +172,17 @@ class Page:
         answer = self.call("Page.navigate", url=url)
         assert "errorText" not in answer, f"{url}: {answer['errorText']}"
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'", url)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let so much time pass in the page, in as little as that needs; then its clock stands."""
+        self._passed = False
+        policy = {"policy": "pauseIfNetworkFetchesPending", "budget": seconds * 1000}
+        self.call("Emulation.setVirtualTimePolicy", **policy)
+        deadline = time.monotonic() + PATIENCE
+        while not self._passed:
+            assert time.monotonic() < deadline, "time does not pass"
+            # Any answer brings what the page has to say meanwhile.
+            self.call("Page.getFrameTree")
 
     def evaluate(self, script: str) -> Any:
         """Give what an expression, or the promise that it makes, comes to."""

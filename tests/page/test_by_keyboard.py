@@ -18,7 +18,7 @@ def show(page: Page, server: Served, view: str) -> None:
     """Open a view, and wait until it has its numbers."""
     page.open(server.url + view)
     page.wait("document.querySelector('#state').dataset.state === 'live'")
-    page.wait("document.querySelector('.rows .row, .plain tbody tr, .tiles dd')", view)
+    page.wait("document.querySelector('.rows .row, .plain tbody tr, .tiles dd') !== null", view)
 
 
 def test_the_whole_way_by_keys(page: Page, server: Served) -> None:

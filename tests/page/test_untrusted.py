@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from browser import Page
-from serving import SHOP, Served
+from serving import OPENMETRICS, SHOP, Served
 from steps import open_family, row
 
 EVIL = "<img src=x onerror=hacked=1><script>hacked=1</script>"
@@ -99,7 +99,8 @@ def test_it_asks_nobody_else_and_keeps_nothing(page: Page, server: Served) -> No
 def test_a_prefix_is_kept(page: Page, serve: Callable[..., Served]) -> None:
     """Behind a proxy, the page lives where it was opened, also without the last slash."""
     server = serve("--web.route-prefix", "/tally")
-    server.push(SHOP, "../tally/metrics/job/test")
+    headers = {"content-type": OPENMETRICS}
+    server.ask("tally/metrics/job/test", "POST", f"{SHOP}# EOF\n".encode(), headers)
     page.open(server.url + "tally")
 
     row(page, "orders_total")

@@ -80,6 +80,23 @@ def test_what_a_process_counts_appears(
     page.sees("rate", "details table")
 
 
+def test_a_page_that_nobody_sees_asks_nothing(page: Page, server: Served) -> None:
+    """An hour in the background is no request; every five seconds in front are twelve a minute."""
+    page.open(server.url)
+    page.wait("document.querySelector('#state').dataset.state === 'live'")
+    page.evaluate(
+        "asked = 0; own = fetch; fetch = (...all) => { asked += 1; return own(...all); };"
+        "Object.defineProperty(document, 'hidden', {get: () => hidden}); hidden = true;"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    page.pass_time(3600)
+    assert page.evaluate("asked") == 0
+
+    page.evaluate("hidden = false; document.dispatchEvent(new Event('visibilitychange'))")
+    page.pass_time(60)
+    assert 12 <= page.evaluate("asked") <= 13
+
+
 def test_a_histogram_has_its_buckets_and_the_quantiles_of_prometheus(
     page: Page, server: Served
 ) -> None:
@@ -144,7 +161,7 @@ def test_a_group_can_be_seen_and_deleted(page: Page, server: Served) -> None:
     server.push("# TYPE up gauge\nup 1\n", "job@base64/YS9i/where/here")
     server.push("# TYPE up gauge\nup 1\n", "job/kept")
     with pytest.raises(urllib.error.HTTPError):
-        server.ask("metrics/job/kept", "POST", b"broken {\n")
+        server.push("# TYPE up gauge\nup 1 12345\n", "job/kept")
     page.open(server.url + "#view=groups")
     page.sees('job="a/b"')
     page.sees('where="here"')
@@ -158,6 +175,18 @@ def test_a_group_can_be_seen_and_deleted(page: Page, server: Served) -> None:
     page.click("#sure button[value=yes]")
     page.wait("document.querySelectorAll('.groups .rows .row').length === 1")
     assert b"a/b" not in server.ask("metrics")
+
+
+def test_a_group_says_when_it_expires(page: Page, server: Served) -> None:
+    """If it does."""
+    server.push("# TYPE up gauge\nup 1\n", "job/short", **{"Tallymark-TTL": "7200"})
+    server.push("# TYPE up gauge\nup 1\n", "job/long")
+    page.open(server.url + "#view=groups")
+
+    page.sees("in 1 h 59 min")
+    rows = "[...document.querySelectorAll('.rows .row')].map((row) => row.innerText)"
+    long, short = sorted(page.evaluate(rows))
+    assert "in 1 h 59 min" in short and " in " not in long
 
 
 def test_the_stores_say_how_they_are(

@@ -55,7 +55,9 @@ def test_a_gauge_that_adds_up_may_fall(shell: Shell) -> None:
 
 def test_observations_are_counted_in_buckets(shell: Shell) -> None:
     """Those of the first call, which the store remembers."""
-    shell.do("tallymark observe t --buckets 1,2,4 1.5; tallymark observe t 3; tallymark observe t 9")
+    shell.do(
+        "tallymark observe t --buckets 1,2,4 1.5; tallymark observe t 3; tallymark observe t 9"
+    )
 
     shown = shell.shown()
     buckets = {("1.0",): 0.0, ("2.0",): 1.0, ("4.0",): 2.0, ("+Inf",): 3.0}
@@ -77,7 +79,8 @@ def test_what_a_program_has_defined_is_continued(shell: Shell) -> None:
     """Help, order of labels and buckets are the program's."""
     program = """
 import tallymark
-tallymark.Histogram("seconds", "Said by the program.", ["b", "a"], buckets=[0.5]).labels("1", "2").observe(1)
+seconds = tallymark.Histogram("seconds", "Said by the program.", ["b", "a"], buckets=[0.5])
+seconds.labels("1", "2").observe(1)
 tallymark.Gauge("rooms", "Rooms.").set(3)
 """
     shell.do(f"{sys.executable} -c '{program}'")
@@ -91,7 +94,9 @@ tallymark.Gauge("rooms", "Rooms.").set(3)
 
 def test_help_and_unit_are_kept(shell: Shell) -> None:
     """The unit is a part of the name."""
-    shell.do("tallymark inc sent --unit bytes --help-text 'Bytes sent.' 3; tallymark inc sent_bytes")
+    shell.do(
+        "tallymark inc sent --unit bytes --help-text 'Bytes sent.' 3; tallymark inc sent_bytes"
+    )
 
     shown = shell.shown()
     assert {(): 4.0} == shown.values("sent_bytes_total")
@@ -109,7 +114,7 @@ def test_help_and_unit_are_kept(shell: Shell) -> None:
         ("observe other", 2, ["no amount"]),
         ("observe other Inf", 2, ["finite"]),
         ("set other", 2, ["no amount"]),
-        ("inc other __x=1", 1, ["__x"]),
+        ("inc other __x=1", 2, ["__x"]),
         ("inc kept host=a", 1, ["kept_total", "no labels", "the labels host"]),
         ("set kept 1", 1, ["kept", "a counter", "not a gauge"]),
         ("set kept_total 1", 1, ["kept_total", "a counter", "not a gauge"]),
@@ -117,7 +122,7 @@ def test_help_and_unit_are_kept(shell: Shell) -> None:
         ("observe kept 1", 1, ["a counter", "not a histogram"]),
         ("observe spread 1 --buckets 1,3", 1, ["1.0, 2.0, +Inf", "1.0, 3.0, +Inf"]),
         ("observe spread 1 --summary", 1, ["a histogram", "not a summary"]),
-        ("observe other 1 --buckets 2,1", 1, ["order"]),
+        ("observe other 1 --buckets 2,1", 2, ["order"]),
         ("set summed 1", 1, ["the mode sum", "inc --gauge"]),
         ("inc level 1", 1, ["the mode auto"]),
         ("inc x --store carrier-pigeon:coop", 2, ["carrier-pigeon:coop", "file:/"]),
@@ -147,12 +152,24 @@ def test_a_full_device_is_an_error(shell: Shell) -> None:
     shell.do("tallymark inc old")
     limit = (shell.directory / "metrics.tally").stat().st_size // 1024
     # More than the file has left.
-    ended = shell.run(f"ulimit -f {limit}; trap '' XFSZ; tallymark inc new x=$(printf '%099999d' 1)")
+    ended = shell.run(
+        f"ulimit -f {limit}; trap '' XFSZ; tallymark inc new x=$(printf '%099999d' 1)"
+    )
 
     assert 1 == ended.returncode
     assert "no room for a new series, nothing was counted" in ended.stderr
     shell.do(f"ulimit -f {limit}; tallymark inc old")
     assert {(): 2.0} == shell.shown().values("old_total")
+
+
+def test_a_series_too_many_is_told_of(shell: Shell) -> None:
+    """It is counted in the one for all that are too many."""
+    store = f"{shell.store}?max_series=1"
+    shell.do("tallymark inc n x=1", TALLYMARK_STORE=store)
+    ended = shell.run("tallymark inc n x=2", TALLYMARK_STORE=store)
+
+    assert (0, True) == (ended.returncode, "max_series" in ended.stderr)
+    assert {("1",): 1.0, ("overflow",): 1.0} == shell.shown().values("n_total")
 
 
 def test_a_store_of_many_hosts_is_told_at_once(redis: Redis, shell: Shell) -> None:

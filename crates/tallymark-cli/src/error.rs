@@ -116,7 +116,9 @@ impl Error {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Error::Ended(status) => *status,
-            Error::NotShared(_) | Error::Usage(_) | Error::Store(tallymark::Error::Url { .. }) => Error::USAGE,
+            Error::NotShared(_)
+            | Error::Usage(_)
+            | Error::Store(tallymark::Error::Url { .. } | tallymark::Error::Definition(_)) => Error::USAGE,
             _ => Error::FAILURE,
         }
     }

@@ -251,7 +251,9 @@ pub(crate) mod tests {
     fn many_series_are_told_apart_by_the_labels_that_leave_few_lines() {
         let mut text = "# TYPE hits_total counter\n".to_owned();
         for number in 0..60 {
-            text += &format!("hits_total{{user=\"{number}\",code=\"{}\",zone=\"{}\"}} 1\n", number % 3, number % 2);
+            let (code, zone, shard) = (number % 3, number % 2, number % 5);
+            let few = format!("code=\"{code}\",zone=\"{zone}\",shard=\"{shard}\"");
+            text += &format!("hits_total{{user=\"{number}\",{few}}} 1\n");
         }
 
         let held = overview(&text);

@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(select("hits_total", &[]), "hits_total");
         assert_eq!(select("hits_total", &["", "code=\"200\""]), "hits_total{code=\"200\"}");
         assert_eq!(select("hits.total", &["code=\"200\""]), "{\"hits.total\",code=\"200\"}");
-        assert_eq!(select("a\"b", &[]), "{\"a\\\"b\"}");
+        assert_eq!(select("a\"b\\c\n", &[]), r#"{"a\"b\\c\n"}"#);
         assert_eq!(aggregate("sum", &["code", "http.path"], "x"), "sum by (code, \"http.path\") (x)");
         assert_eq!(aggregate("max", &[], "x"), "max(x)");
     }

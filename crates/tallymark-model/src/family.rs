@@ -118,6 +118,7 @@ impl Family {
     /// assert_eq!((hits.name(), hits.is_bare()), ("hits", false));
     /// assert_eq!((jobs.name(), jobs.is_bare()), ("jobs", true));
     /// assert_eq!((&*hits.text_name(), &*jobs.text_name()), ("hits_total", "jobs"));
+    /// assert!(Family::named(Kind::Counter, "_total", "").is_bare());
     /// ```
     pub fn named(kind: Kind, name: &str, help: &str) -> Family {
         if kind != Kind::Counter {

@@ -67,8 +67,12 @@ fn counters_of_the_same_labels_are_added_and_others_follow() {
     }
     let text = "# TYPE c_total counter\nc_total{a=\"n\",b=\"n\"} 30\nc_total{b=\"2\",a=\"1\"} 10\n";
     assert_eq!(
-        union([one, read(text)]),
+        union([one.clone(), read(text)]),
         ["c_total{a=1,b=2} 11", "c_created{a=1,b=2} 5", "c_total{a=x,b=y} 2", "c_total{a=n,b=n} 30"]
+    );
+    assert_eq!(
+        union([read(text), one]),
+        ["c_total{a=n,b=n} 30", "c_total{a=1,b=2} 11", "c_created{a=1,b=2} 5", "c_total{a=x,b=y} 2"]
     );
 }
 
@@ -122,6 +126,19 @@ fn what_does_not_add_stays_as_it_was_first() {
     assert_eq!(union([read("a 1\n"), read("a 2\n")]), ["a{} 1"]);
     assert_eq!(union([states(["x", "y"], 0), states(["x", "y"], 1)]), ["e{e=x} 1", "e{e=y} 0"]);
     assert_eq!(union([states(["x", "y"], 0), states(["y", "z"], 1)]), ["e{e=x} 1", "e{e=y} 0"]);
+}
+
+#[test]
+fn state_sets_of_one_name_keep_their_own_states() {
+    let states = |label: &str, names: [&str; 2]| {
+        let family = Family::builder(Kind::StateSet, "e", "").states(names).label_names(["a"]);
+        native(family, &[(&[label], Value::StateSet(0), None)])
+    };
+
+    assert_eq!(
+        union([states("1", ["x", "y"]), states("2", ["y", "z"])]),
+        ["e{a=1,e=x} 1", "e{a=1,e=y} 0", "e{a=2,e=y} 1", "e{a=2,e=z} 0"]
+    );
 }
 
 #[test]

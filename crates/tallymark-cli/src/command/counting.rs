@@ -20,6 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a store of many hosts may take to be asked whether other hosts know a name.
 const ASKING: Duration = Duration::from_secs(2);
 
+/// How often a file is asked for room. It says at once that it has none; where many processes begin at once it says
+/// after a tenth of a second that it was busy.
+const TRIES: usize = 50;
+
 /// What a gateway is told of a push: that it is to be added to what the group has.
 const DELTA: [(&str, &str); 1] = [("Tallymark-Push", "delta")];
 
@@ -86,6 +90,10 @@ impl Counting {
             new
         });
         let series = family.series(values, unix_seconds)?;
+        if series.labels().values().iter().zip(values).any(|(has, asked)| **has != *asked.as_ref()) {
+            let name = family.definition().name();
+            log::warn!("{name} has as many series as max_series allows; counted in the one whose labels are overflow");
+        }
         self.series.push(Arc::clone(&series));
         Ok(series)
     }
@@ -99,8 +107,11 @@ impl Counting {
         let Counting { place, families, series } = self;
         match place {
             Place::Store(store) => {
-                families.iter().for_each(|family| family.share());
-                let is_kept = !series.iter().any(|series| series.is_on_heap());
+                let is_kept = || !series.iter().any(|series| series.is_on_heap());
+                let is_kept = (0..TRIES).any(|_| {
+                    families.iter().for_each(|family| family.share());
+                    is_kept()
+                });
                 store.leave();
                 if !store.outlives_process() {
                     store.flush(PATIENCE)?;
@@ -138,7 +149,9 @@ pub(crate) fn unix_seconds() -> f64 {
 /// What the libraries have to say, of a store in trouble for one thing, goes to stderr.
 pub(crate) fn talk() {
     let mut logger = env_logger::builder();
-    logger.filter_level(log::LevelFilter::Warn).format(|out, record| writeln!(out, "tallymark: {}", record.args()));
+    // A series that finds no room at first is tried again, and what comes of it is this command's to say.
+    logger.filter_level(log::LevelFilter::Warn).filter_module("tallymark::family", log::LevelFilter::Off);
+    logger.format(|out, record| writeln!(out, "tallymark: {}", record.args()));
     // Fails where whoever calls this library listens already.
     let _ = logger.try_init();
 }

@@ -214,3 +214,38 @@ fn names_are_escaped_and_never_quoted() {
         assert_eq!((found[0].family.name(), &*found[0].samples()[0].labels[0].0), (name, label));
     }
 }
+
+#[test]
+fn a_collectors_histogram_may_count_in_fractions_and_need_not_tell_its_count() {
+    let samples = [
+        sample("h_bucket", &[("le", "-1.0"), ("a", "1"), ("b", "2")], 0.5),
+        sample("h_bucket", &[("b", "2"), ("le", "+Inf"), ("a", "1")], 2.5),
+    ];
+    let found = read(&[collected(Family::described(Kind::Histogram, "h", "", ""), &samples)])[0].samples();
+    let shown: Vec<_> = found.iter().map(|it| (&*it.name, it.value.to_string())).collect();
+
+    assert_eq!(
+        shown,
+        [
+            ("h_bucket", "0.5".to_owned()),
+            ("h_bucket", "2.5".to_owned()),
+            ("h_count", "2.5".to_owned()),
+            ("h_sum", "NaN".to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn there_are_no_more_samples_than_the_reader_is_told() {
+    let gauge = collected(
+        Family::described(Kind::Gauge, "g", "", ""),
+        &[sample("g", &[], 1.0), sample("g", &[("a", "b")], 1.0)],
+    );
+    let bytes = bytes(&[gauge], Escaping::AllowUtf8);
+
+    assert!(parse::protobuf(&bytes, 2).is_ok());
+    assert_eq!(
+        parse::protobuf(&bytes, 1).unwrap_err().to_string(),
+        "message 1: metric 2 of \"g\": there are more samples than may be"
+    );
+}

@@ -28,9 +28,9 @@ const CORS: [(HeaderName, &str); 5] = [
 pub(super) fn answer(gateway: &Gateway, request: &Request<'_>) -> Answer {
     match (request.path, request.method) {
         ("/api/v1/status" | "/api/v1/metrics", &Method::OPTIONS) => with_cors(Answer::empty(StatusCode::OK)),
-        ("/api/v1/status", &Method::GET) => success(status(gateway)),
+        ("/api/v1/status", &Method::GET) => success(&status(gateway).to_string()),
         ("/api/v1/metrics", &Method::GET) => match metrics(gateway) {
-            Ok(groups) => success(groups),
+            Ok(groups) => success(&groups),
             Err(error) => with_cors(Answer::text(StatusCode::SERVICE_UNAVAILABLE, &error.to_string())),
         },
         ("/api/v1/status" | "/api/v1/metrics", _) => Answer::wrong_method("GET, OPTIONS"),
@@ -41,8 +41,8 @@ pub(super) fn answer(gateway: &Gateway, request: &Request<'_>) -> Answer {
     }
 }
 
-fn success(data: Json) -> Answer {
-    let body = json!({ "status": "success", "data": data }).to_string().into_bytes();
+fn success(data: &str) -> Answer {
+    let body = format!(r#"{{"status":"success","data":{data}}}"#).into_bytes();
     with_cors(Answer { content_type: Some("application/json"), body, ..Answer::empty(StatusCode::OK) })
 }
 
@@ -57,8 +57,10 @@ fn status(gateway: &Gateway) -> Json {
     json!({ "build_information": build, "flags": flags, "start_time": moment(gateway.started) })
 }
 
-fn metrics(gateway: &Gateway) -> Result<Json, Error> {
-    Ok(gateway.groups()?.iter().map(|group| group_json(group)).collect())
+/// One group after the other: as values all of them would take many times the room of their text.
+fn metrics(gateway: &Gateway) -> Result<String, Error> {
+    let groups: Vec<String> = gateway.groups()?.iter().map(|group| group_json(group).to_string()).collect();
+    Ok(format!("[{}]", groups.join(",")))
 }
 
 fn group_json(group: &Group) -> Json {
@@ -74,6 +76,10 @@ fn group_json(group: &Group) -> Json {
     }
     object.insert("labels".into(), labels_json(&group.key, &Labels::new()));
     object.insert("last_push_successful".into(), (group.pushed >= group.failed).into());
+    if let Some(expires) = group.expires {
+        // Ours: the Pushgateway's groups stay until somebody deletes them.
+        object.insert("expires_at".into(), expires.into());
+    }
     Json::Object(object)
 }
 

@@ -73,6 +73,12 @@ fn families(headers: &HeaderMap, body: &[u8], most: usize) -> Result<Vec<FamilyS
         return parse::protobuf(body, most).map_err(Refusal::malformed);
     }
     let text = parse::utf8(body).map_err(Refusal::malformed)?;
+    // Counted before they are read: a sample takes many times the room of its line.
+    if text.split('\n').filter(|line| !line.is_empty() && !line.starts_with('#')).count() > most {
+        return Err(Refusal::too_much(format!(
+            "the body has more than {most} samples, which is the limit; push fewer"
+        )));
+    }
     if media_type != "application/openmetrics-text" {
         return parse::strict_text(text, most).map_err(Refusal::malformed);
     }

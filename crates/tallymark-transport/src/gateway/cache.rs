@@ -56,6 +56,11 @@ impl Cache {
         self.groups.values()
     }
 
+    /// Whether there is a document under this key.
+    pub(super) fn has(&self, key: &[u8]) -> bool {
+        self.groups.contains_key(key) || self.unreadable.contains_key(key)
+    }
+
     /// The keys of all documents.
     pub(super) fn keys(&self) -> impl Iterator<Item = &StoreKey> {
         self.groups.keys().chain(self.unreadable.keys())

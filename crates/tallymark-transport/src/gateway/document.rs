@@ -12,8 +12,12 @@ use tallymark::ExactSum;
 use tallymark_model::number::Number;
 use tallymark_model::{self as model, Kind, NativeHistogram, Timestamp};
 
-use super::aggregate::Writer;
 use super::group::Group;
+use super::growth::Writer;
+use super::message::{
+    BucketMessage, ExemplarMessage, FamilyMessage, GroupMessage, HistogramMessage, LabelMessage, NativeMessage,
+    PushMessage, SeriesMessage, SummaryMessage, WriterMessage,
+};
 use super::metric::{Bucket, Family, Histogram, Labels, Series, Value};
 use super::path::Key;
 
@@ -204,157 +208,91 @@ fn whole(number: f64) -> Number {
     }
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct GroupMessage {
-    #[prost(uint32, tag = "1")]
-    version: u32,
-    #[prost(message, repeated, tag = "2")]
-    labels: Vec<LabelMessage>,
-    #[prost(double, tag = "3")]
-    pushed: f64,
-    #[prost(double, tag = "4")]
-    failed: f64,
-    #[prost(double, optional, tag = "5")]
-    expires: Option<f64>,
-    #[prost(message, repeated, tag = "6")]
-    families: Vec<FamilyMessage>,
-    #[prost(message, repeated, tag = "7")]
-    pushes: Vec<PushMessage>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tallymark_model::Span;
 
-#[derive(Clone, PartialEq, Message)]
-struct LabelMessage {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-impl LabelMessage {
-    fn new(name: &str, value: &str) -> LabelMessage {
-        LabelMessage { name: name.to_owned(), value: value.to_owned() }
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
-}
 
-#[derive(Clone, PartialEq, Message)]
-struct PushMessage {
-    #[prost(string, tag = "1")]
-    id: String,
-    #[prost(double, tag = "2")]
-    seen: f64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct FamilyMessage {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    help: String,
-    #[prost(string, tag = "3")]
-    unit: String,
-    #[prost(string, tag = "4")]
-    kind: String,
-    #[prost(double, tag = "5")]
-    pushed: f64,
-    #[prost(message, repeated, tag = "6")]
-    series: Vec<SeriesMessage>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct SeriesMessage {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<LabelMessage>,
-    #[prost(double, repeated, tag = "2")]
-    sum: Vec<f64>,
-    #[prost(message, optional, tag = "3")]
-    summary: Option<SummaryMessage>,
-    #[prost(message, optional, tag = "4")]
-    histogram: Option<HistogramMessage>,
-    #[prost(message, optional, tag = "5")]
-    exemplar: Option<ExemplarMessage>,
-    #[prost(double, optional, tag = "6")]
-    created: Option<f64>,
-    #[prost(message, repeated, tag = "7")]
-    writers: Vec<WriterMessage>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct SummaryMessage {
-    #[prost(double, tag = "1")]
-    count: f64,
-    #[prost(message, repeated, tag = "2")]
-    quantiles: Vec<BucketMessage>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct HistogramMessage {
-    #[prost(double, tag = "1")]
-    count: f64,
-    #[prost(message, repeated, tag = "2")]
-    buckets: Vec<BucketMessage>,
-    #[prost(message, optional, tag = "3")]
-    native: Option<NativeMessage>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct BucketMessage {
-    #[prost(double, tag = "1")]
-    bound: f64,
-    #[prost(double, tag = "2")]
-    value: f64,
-    #[prost(message, optional, tag = "3")]
-    exemplar: Option<ExemplarMessage>,
-}
-
-impl BucketMessage {
-    fn new(bound: f64, value: f64) -> BucketMessage {
-        BucketMessage { bound, value, exemplar: None }
+    /// A group with something in every field.
+    fn group() -> Group {
+        let mut sum = ExactSum::default();
+        [1e16, 1.0].into_iter().for_each(|term| sum.add(term));
+        let exemplar = model::Exemplar {
+            labels: labels(&[("trace_id", "4bf")]),
+            value: 0.5,
+            timestamp: Some(Timestamp::Seconds(1.5)),
+        };
+        let native = NativeHistogram {
+            positive_spans: vec![Span { offset: -3, length: 2 }],
+            positive_deltas: vec![5, -4],
+            negative_spans: vec![Span { offset: 1, length: 1 }],
+            negative_deltas: vec![1],
+            exemplars: vec![exemplar.clone()],
+            zero_threshold: Number::Float(0.001),
+            zero_count: Number::Integer(1),
+            ..NativeHistogram::new(Number::Integer(8), Number::Float(2.5), -2)
+        };
+        let single = Value::Single { total: sum.clone(), exemplar: Some(Box::new(exemplar.clone())) };
+        let summary = Value::Summary { count: 2.0, sum: sum.clone(), quantiles: vec![(0.5, f64::INFINITY)] };
+        let bucket = Bucket { bound: f64::INFINITY, count: 3.0, exemplar: Some(Box::new(exemplar)) };
+        let histogram = Histogram { buckets: vec![bucket], count: 3.0, sum, native: Some(native) };
+        let writer = Writer { name: "w".to_owned(), start: Some(0.0), seen: 7.0, total: vec![1.0, -2.0] };
+        let family = |kind, value| {
+            let series = Series { value, created: Some(0.0), writers: vec![writer.clone()] };
+            let series = [(labels(&[("a", ""), ("instance", "i")]), series)].into();
+            Arc::new(Family { kind, help: "Help.".to_owned(), unit: "seconds".to_owned(), pushed: 3.0, series })
+        };
+        let families = [
+            ("c_total", family(Kind::Counter, single)),
+            ("h", family(Kind::Histogram, Value::Histogram(Box::new(histogram)))),
+            ("s", family(Kind::Summary, summary)),
+        ];
+        Group {
+            key: labels(&[("job", "a/b"), ("x", "")]).into_iter().collect(),
+            families: families.into_iter().map(|(name, family)| (name.to_owned(), family)).collect(),
+            pushed: 4.0,
+            failed: 5.0,
+            expires: Some(6.0),
+            pushes: [("1".to_owned(), 1.0), ("2".to_owned(), 2.0)].into(),
+        }
     }
-}
 
-#[derive(Clone, PartialEq, Message)]
-struct ExemplarMessage {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<LabelMessage>,
-    #[prost(double, tag = "2")]
-    value: f64,
-    #[prost(double, optional, tag = "3")]
-    seconds: Option<f64>,
-}
+    #[test]
+    fn a_group_comes_back_as_it_was() {
+        assert_eq!(read(&write(&group())), Ok(group()));
+        assert_eq!(read(&write(&Group::default())), Ok(Group::default()));
+    }
 
-#[derive(Clone, PartialEq, Message)]
-struct WriterMessage {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(double, optional, tag = "2")]
-    start: Option<f64>,
-    #[prost(double, tag = "3")]
-    seen: f64,
-    #[prost(double, repeated, tag = "4")]
-    total: Vec<f64>,
-}
+    #[test]
+    fn the_bytes_of_version_1_stay_what_they_are() {
+        let group = Group { key: labels(&[("job", "a")]).into_iter().collect(), pushed: 1.0, ..Group::default() };
+        let bytes = b"\x08\x01\x12\x08\x0a\x03job\x12\x01a\x19\x00\x00\x00\x00\x00\x00\xf0\x3f";
 
-#[derive(Clone, PartialEq, Message)]
-struct NativeMessage {
-    #[prost(double, tag = "1")]
-    count: f64,
-    #[prost(double, tag = "2")]
-    sum: f64,
-    #[prost(sint32, tag = "3")]
-    schema: i32,
-    #[prost(double, tag = "4")]
-    zero_threshold: f64,
-    #[prost(double, tag = "5")]
-    zero_count: f64,
-    /// Offset and length in turn, here and below.
-    #[prost(sint64, repeated, tag = "6")]
-    positive_spans: Vec<i64>,
-    #[prost(sint64, repeated, tag = "7")]
-    positive_deltas: Vec<i64>,
-    #[prost(sint64, repeated, tag = "8")]
-    negative_spans: Vec<i64>,
-    #[prost(sint64, repeated, tag = "9")]
-    negative_deltas: Vec<i64>,
-    #[prost(message, repeated, tag = "10")]
-    exemplars: Vec<ExemplarMessage>,
+        assert_eq!(write(&group), bytes);
+        assert_eq!(store_key(&group.key), b"job\xffa\xff");
+    }
+
+    #[test]
+    fn a_later_version_is_not_read() {
+        assert_eq!(read(b"\x08\x02").unwrap_err(), "it is of version 2, and this build reads version 1");
+        assert!(read(b"SQLite format 3").unwrap_err().starts_with("it is no group: "));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_group_or_none(at in any::<prop::sample::Index>(), bytes in prop::collection::vec(any::<u8>(), 0..8)) {
+            let mut document = write(&group());
+            let at = at.index(document.len());
+            document.splice(at..(at + bytes.len()).min(document.len()), bytes);
+            if let Ok(group) = read(&document) {
+                let groups = [Arc::new(group)];
+                super::super::snapshot::of(&groups);
+            }
+        }
+    }
 }

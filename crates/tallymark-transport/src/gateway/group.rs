@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Options;
 use super::aggregate;
-use super::ask::Ask;
+use super::ask::{Adding, Ask};
 use super::metric::{Families, Family};
 use super::path::Key;
 use super::refusal::Refusal;
@@ -40,13 +40,32 @@ pub(super) struct Group {
     pub(super) pushes: VecDeque<(String, f64)>,
 }
 
-/// What a method does to a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Method {
-    /// `PUT`: takes the place of everything.
-    Put,
-    /// `POST`: takes the place of families of the same names.
-    Post,
+/// What a push does to a group.
+#[derive(Debug)]
+pub(super) enum Push {
+    /// Takes the place of everything.
+    Put(Families),
+    /// Takes the place of families of the same names.
+    Post(Families),
+    /// Is added.
+    Add(Adding, Vec<(String, Family)>),
+}
+
+impl Push {
+    /// What a `PUT`, or else a `POST`, with these families does.
+    pub(super) fn new(
+        is_put: bool,
+        mut families: BTreeMap<String, Family>,
+        ask: &Ask,
+        options: &Options,
+    ) -> Result<Push, Refusal> {
+        families.retain(|name, _| STAMPS.iter().all(|(stamp, _)| name != stamp));
+        if let Some(adding) = ask.adding {
+            return Ok(Push::Add(adding, aggregate::addable(families, options)?));
+        }
+        let families = families.into_iter().map(|(name, family)| (name, Arc::new(family))).collect();
+        Ok(if is_put { Push::Put(families) } else { Push::Post(families) })
+    }
 }
 
 impl Group {
@@ -66,25 +85,15 @@ impl Group {
     }
 
     /// The group after a push.
-    pub(super) fn pushed(
-        &self,
-        method: Method,
-        mut families: BTreeMap<String, Family>,
-        ask: &Ask,
-        options: &Options,
-        now: f64,
-    ) -> Result<Group, Refusal> {
-        families.retain(|name, _| STAMPS.iter().all(|(stamp, _)| name != stamp));
-        let mut group = match ask.adding {
-            Some(adding) => aggregate::added(self, families, adding, ask, options, now)?,
-            None => {
+    pub(super) fn pushed(&self, push: &Push, ask: &Ask, options: &Options, now: f64) -> Result<Group, Refusal> {
+        let mut group = match push {
+            Push::Put(families) => Group { families: families.clone(), ..self.clone() },
+            Push::Post(families) => {
                 let mut group = self.clone();
-                if method == Method::Put {
-                    group.families.clear();
-                }
-                group.families.extend(families.into_iter().map(|(name, family)| (name, Arc::new(family))));
+                group.families.extend(families.clone());
                 group
             }
+            Push::Add(adding, families) => aggregate::added(self, families, *adding, ask, options, now)?,
         };
         group.pushed = now;
         group.expires = ask.ttl.map(|ttl| now + ttl);

@@ -1,9 +1,9 @@
 //! Pushed groups: what the Pushgateway keeps for jobs that end before anybody could scrape them, and totals that add up.
 //!
 //! ```text
-//! request ──> path ──> body ──> metric ──> group ──> cache ──> document ──> the store's groups
-//!             labels   bytes to families   the group  fits all   bytes
-//!                      families            after it   others
+//! request ──> path ──> body ──> reading ──> group ──> cache ──> document ──> the store's groups
+//!             labels   samples  families    the group  fits all  bytes
+//!                                           after it   others
 //! ```
 //!
 //! A [`Gateway`] answers requests and gives a snapshot of all groups. It opens no sockets: a server hands it requests whose
@@ -19,10 +19,13 @@ mod body;
 mod cache;
 mod document;
 mod group;
+mod growth;
+mod message;
 mod metric;
 mod options;
 pub mod page;
 mod path;
+mod reading;
 mod refusal;
 mod snapshot;
 
@@ -36,7 +39,7 @@ use tallymark_model::Snapshot;
 
 use ask::Ask;
 use cache::{Cache, StoreKey};
-use group::Group;
+use group::{Group, Push};
 pub use options::Options;
 use refusal::Refusal;
 
@@ -112,6 +115,24 @@ pub enum Error {
 }
 
 /// Answers pushes, and keeps what they brought.
+///
+/// ```
+/// use hyper::{HeaderMap, Method, StatusCode};
+/// use tallymark::{Groups, Store};
+/// use tallymark_transport::gateway::{Gateway, Options, Request};
+///
+/// let options = Options { aggregate: true, ..Options::default() };
+/// let gateway = Gateway::open(Groups::open(&Store::Memory)?, options);
+/// let (path, headers) = ("/metrics/job/backup", HeaderMap::new());
+/// for _ in 0..2 {
+///     let push = Request { method: &Method::POST, path, query: None, headers: &headers, body: b"jobs_total 1\n" };
+///     assert_eq!(gateway.handle(&push).status, StatusCode::OK);
+/// }
+///
+/// let snapshot = gateway.snapshot()?;
+/// assert_eq!(snapshot.families[0].samples()[0].value, 2.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Gateway {
     options: Options,
     started: f64,
@@ -148,8 +169,7 @@ impl Gateway {
             return Answer::not_found();
         }
         let change = match *request.method {
-            Method::PUT => self.push(request, group::Method::Put),
-            Method::POST => self.push(request, group::Method::Post),
+            Method::PUT | Method::POST => self.push(request),
             Method::DELETE => self.delete(request),
             Method::OPTIONS => {
                 let headers = vec![(ALLOW, HeaderValue::from_static(METHODS))];
@@ -192,12 +212,13 @@ impl Gateway {
         Ok(state.cache.groups().filter(|group| !group.has_ended(now)).cloned().collect())
     }
 
-    fn push(&self, request: &Request<'_>, method: group::Method) -> Result<StatusCode, Refusal> {
+    fn push(&self, request: &Request<'_>) -> Result<StatusCode, Refusal> {
         let key = path::key(request.path, self.options.utf8_names)?;
         let ask = Ask::read(request, &self.options)?;
         let body = body::read(request.headers, request.body, &self.options)?;
         let store_key = StoreKey::from(document::store_key(&key));
-        let families = metric::families(body, &key, self.now());
+        let push = reading::families(body, &key, self.now())
+            .and_then(|families| Push::new(request.method == Method::PUT, families, &ask, &self.options));
         self.change(|cache, now| {
             if let Some((_, reason)) = cache.unreadable() {
                 return Change::nothing(Err(Refusal::unavailable(format!(
@@ -215,7 +236,7 @@ impl Gateway {
                 cache.check_room(&store_key, &group, self.options.max_series)?;
                 Ok(Arc::new(group))
             };
-            let new = families.clone().and_then(|families| old.pushed(method, families, &ask, &self.options, now));
+            let new = push.as_ref().map_err(Refusal::clone).and_then(|push| old.pushed(push, &ask, &self.options, now));
             match new.and_then(fits) {
                 Ok(group) => Change { groups: vec![(store_key.clone(), Some(group))], outcome: Ok(StatusCode::OK) },
                 Err(refusal) if refusal.stamped => match fits(old.refused(&ask, now)) {
@@ -231,8 +252,7 @@ impl Gateway {
         let key = path::key(request.path, self.options.utf8_names)?;
         let store_key = document::store_key(&key);
         self.change(|cache, _| {
-            let groups =
-                cache.keys().filter(|known| ***known == *store_key).map(|known| (known.clone(), None)).collect();
+            let groups = cache.has(&store_key).then(|| (StoreKey::from(&*store_key), None)).into_iter().collect();
             Change { groups, outcome: Ok(StatusCode::ACCEPTED) }
         })
     }
@@ -252,6 +272,10 @@ impl Gateway {
         let mut state = self.state();
         let mut is_fresh = false;
         loop {
+            if Instant::now() > limit {
+                let reason = "other servers write to the store all the time; push again later";
+                return Err(Refusal::unavailable(reason));
+            }
             let now = self.now();
             // Groups that have ended go first: they are in nobody's way.
             let ended: Vec<_> = state.cache.ended(now).into_iter().map(|key| (key, None)).collect();
@@ -264,10 +288,6 @@ impl Gateway {
             let is_done = if change.groups.is_empty() { is_fresh } else { state.write(&change.groups, limit)? };
             if is_done {
                 return change.outcome;
-            }
-            if Instant::now() > limit {
-                let reason = "other servers write to the store all the time; push again later";
-                return Err(Refusal::unavailable(reason));
             }
             state.catch_up(limit).map_err(Refusal::unavailable)?;
             is_fresh = true;

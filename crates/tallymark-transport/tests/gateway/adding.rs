@@ -210,6 +210,27 @@ fn untyped_samples_add_up_where_their_name_says_that_they_count() {
 }
 
 #[test]
+fn a_line_without_a_type_adds_to_a_counter_that_has_one() {
+    let pushes = Pushes::adding();
+    assert_eq!(pushes.put("/metrics/job/a", &total(2, 1)), 200);
+    assert_eq!(pushes.put("/metrics/job/a", "x_total 1\n"), 200);
+    assert_eq!(pushes.put("/metrics/job/b", "x_total 1\n"), 200);
+
+    assert_eq!(x(&pushes), "3.0");
+    assert!(pushes.text().contains("# TYPE x_total counter\n"));
+}
+
+#[test]
+fn a_sum_falls_where_what_is_observed_is_negative() {
+    let pushes = Pushes::adding();
+    for (count, sum) in [(1, 5.0), (2, 2.0), (3, 1.0)] {
+        let body = format!("# TYPE s summary\ns_count {count}\ns_sum {sum}\n# TYPE s_created gauge\ns_created 1\n");
+        assert_eq!(pushes.put("/metrics/job/a", &body), 200);
+    }
+    assert_eq!(pushes.lines()[..2], ["s_count{job=\"a\"} 3.0", "s_sum{job=\"a\"} 1.0"]);
+}
+
+#[test]
 fn what_cannot_be_added_up_is_refused_whole() {
     let pushes = Pushes::adding();
     pushes.put("/metrics/job/a", "# TYPE x_total counter\nx_total 1\n");

@@ -39,7 +39,7 @@ fn writers() -> impl Strategy<Value = Vec<Writer>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn deltas_and_running_totals_give_the_true_total(

@@ -110,6 +110,20 @@ fn what_a_body_grows_to_is_bounded() {
     }
 }
 
+#[test]
+fn a_body_of_too_many_samples_is_refused_before_it_is_read() {
+    let pushes = Pushes::new(Options { max_series: 5, ..Options::default() });
+    for (content_type, end) in [("text/plain", ""), ("application/openmetrics-text", "# EOF\n")] {
+        let body = |samples: usize| format!("# TYPE x gauge\n{}{end}", "x 1\n".repeat(samples));
+        let push =
+            |body: &str| pushes.ask(Method::PUT, "/metrics/job/a", &[("content-type", content_type)], body.as_bytes());
+
+        assert_eq!(push(&body(1)).status, 200);
+        assert_eq!(push(&body(6)).status, 413);
+        assert!(push(&body(6)).body.starts_with(b"the body has more than 5 samples"));
+    }
+}
+
 proptest! {
     #[test]
     fn any_request_is_answered(

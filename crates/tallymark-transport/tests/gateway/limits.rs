@@ -43,6 +43,20 @@ fn a_group_ends_when_nobody_has_pushed_to_it_for_its_time() {
 }
 
 #[test]
+fn a_refused_push_prolongs_nothing_and_what_it_leaves_ends_too() {
+    let pushes = Pushes::new(Options::default());
+    pushes.put("/metrics/job/a?ttl=10", "x 1\n");
+    pushes.wait(9.0);
+    assert_eq!(pushes.put("/metrics/job/a?ttl=10", "x 1 2\n"), 400);
+    assert_eq!(pushes.put("/metrics/job/b?ttl=10", "x 1 2\n"), 400);
+    pushes.wait(1.0);
+    assert_eq!(pushes.stamps(), ["failure_time{job=\"b\"} 9", "time{job=\"b\"} never"]);
+
+    pushes.wait(9.0);
+    assert_eq!(pushes.text(), "");
+}
+
+#[test]
 fn an_ended_group_is_in_nobodys_way() {
     let pushes = Pushes::new(Options { max_series: 3, ..Options::default() });
     pushes.put("/metrics/job/a?ttl=10", "# TYPE x counter\nx 1\n");

@@ -48,6 +48,18 @@ fn what_one_took_the_other_shows_and_checks() {
 }
 
 #[test]
+fn a_group_that_one_took_is_deleted_by_another_that_has_not_looked() {
+    let directory = Directory::new("deletes");
+    let (one, other) =
+        (Pushes::over(&directory.store(), Options::default()), Pushes::over(&directory.store(), Options::default()));
+    assert_eq!(other.put("/metrics/job/b", "x 1\n"), 200);
+    assert_eq!(one.put("/metrics/job/a", "x 1\n"), 200);
+    assert_eq!(other.delete("/metrics/job/a"), 202);
+
+    assert_eq!(one.lines(), ["x{job=\"b\"} 1.0"]);
+}
+
+#[test]
 fn a_restart_loses_nothing() {
     let directory = Directory::new("restart");
     let body = "# HELP x_total Help.\n# TYPE x_total counter\nx_total 1\n# TYPE x_created gauge\nx_created 5\n";
@@ -91,6 +103,18 @@ fn pushes_to_one_group_by_many_gateways_at_once_all_count() {
 
     assert!(lines.contains(&format!("x_total{{job=\"a\"}} {}.0", gateways * each)), "{lines:?}");
     assert_eq!(lines.iter().filter(|line| line.ends_with(&format!(" {}.0", each - 1))).count(), gateways);
+}
+
+#[test]
+fn a_group_may_shrink_where_there_is_more_than_may_be() {
+    let directory = Directory::new("shrinks");
+    let (much, little) = (Options::default(), Options { max_series: 3, ..Options::default() });
+    assert_eq!(Pushes::over(&directory.store(), much).put("/metrics/job/a", "x 1\ny 1\nz 1\n"), 200);
+
+    let pushes = Pushes::over(&directory.store(), little);
+    assert_eq!(pushes.put("/metrics/job/a", "x 2\ny 2\nz 2\n"), 200);
+    assert_eq!(pushes.put("/metrics/job/a", "x 3\ny 3\n"), 200);
+    assert_eq!(pushes.put("/metrics/job/a", "x 4\ny 4\nz 4\n"), 413);
 }
 
 #[test]

@@ -3,3 +3,5 @@
 mod answers;
 mod client;
 mod limits;
+#[cfg(feature = "gateway")]
+mod web;

@@ -12,7 +12,7 @@ use tallymark_transport::serve::WebOptions;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Listening")]
 pub(super) struct Listening {
-    /// An address to listen on; port 0 is a free one, :9099 all addresses of this host. May be repeated
+    /// An address to listen on: :9099 is all of this host's, port 0 a free one; may be repeated
     #[arg(
         long = "web.listen-address",
         alias = "listen",
@@ -26,7 +26,7 @@ pub(super) struct Listening {
     #[arg(long = "web.systemd-socket", conflicts_with = "addresses")]
     pub(super) systemd: bool,
 
-    /// A file with TLS, users, headers and a rate limit, in the Prometheus exporter toolkit's format
+    /// A file with TLS, users and headers, in the Prometheus exporter toolkit's format
     #[arg(long = "web.config.file", value_name = "FILE")]
     config_file: Option<PathBuf>,
 
@@ -38,7 +38,7 @@ pub(super) struct Listening {
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = path)]
     telemetry_path: String,
 
-    /// The URL under which clients find this server; its path is the default of --web.route-prefix
+    /// The URL that clients know; its path is the default of --web.route-prefix
     #[arg(long = "web.external-url", value_name = "URL", value_parser = path_of_url)]
     external_path: Option<String>,
 
@@ -59,11 +59,11 @@ pub(super) struct Listening {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Pushing")]
 pub(super) struct Pushing {
-    /// Add what is pushed to what was, unless a push says otherwise; without this, a push replaces the last one
+    /// Add what is pushed to what was, unless a push says otherwise [default: replace it]
     #[arg(long = "push.aggregate")]
     aggregate: bool,
 
-    /// Forget a group that nobody has pushed to for so long, unless a push says otherwise [default: never]
+    /// Forget a group so long after its last push, unless that says otherwise [default: never]
     #[arg(long = "push.ttl", value_name = "DURATION", value_parser = duration)]
     ttl: Option<Duration>,
 

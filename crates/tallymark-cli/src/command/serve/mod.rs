@@ -30,18 +30,20 @@ const OTHER_FILES: u64 = 256;
 
 /// Serve what stores hold and what is pushed, over HTTP
 ///
-/// Paths: /metrics, the page at /, pushes at /metrics/job/NAME as the Pushgateway has them, /-/healthy, /-/ready.
-/// Ends with 0 at SIGINT (Ctrl-C) or SIGTERM; requests that have come are answered first.
+/// Metrics are at /metrics, a page for people at /, pushes go to /metrics/job/NAME.
+///
+/// Ends with 0 at SIGINT (Ctrl-C) or SIGTERM, when requests that have come are answered.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   tallymark serve file:/run/app/metrics.tally
   tallymark serve redis://metrics.internal/0 --web.listen-address :9091 --push.aggregate
-  tallymark serve --web.listen-address 127.0.0.1:0   (a gateway in memory, on a free port)
-  tallymark serve file:/run/app/metrics.tally --web.config.file web.yml --web.tokens.file tokens.yml")]
+  tallymark serve sqlite:/var/lib/app/metrics.db --web.config.file /etc/tallymark/web.yml
+  tallymark serve --web.listen-address 127.0.0.1:0   (a gateway in memory, on a free port)")]
 pub(crate) struct Serve {
-    /// Stores' URLs, such as file:/run/app/metrics.tally; made if they are not there. What is pushed is kept beside the
-    /// first [default: memory:]
+    /// Stores' URLs, such as file:/run/app/metrics.tally [default: memory:]
+    ///
+    /// They are made if they are not there. What is pushed is kept beside the first.
     #[arg(value_name = "STORE", env = "TALLYMARK_STORE", hide_env_values = true)]
     stores: Vec<String>,
 

@@ -36,10 +36,9 @@ export class Chart {
   #under = h("div", { class: "under", "aria-hidden": "true" });
   #rows = h("tbody");
   #head = h("tr");
+  #scroll = h("div", { class: "scroll", tabindex: "0", role: "region" }, h("table", {}, h("thead", {}, this.#head), this.#rows));
   #table = h("details", { class: "numbers", ontoggle: () => this.#fill() },
-    h("summary", {}, "These numbers as a table"),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Numbers of the chart" },
-      h("table", {}, h("thead", {}, this.#head), this.#rows)));
+    h("summary", {}, "These numbers as a table"), this.#scroll);
   #drawn;
 
   constructor() {
@@ -61,6 +60,7 @@ export class Chart {
     put(this.#svg, "viewBox", `0 0 ${width} ${LARGE.height}`);
     put(this.#svg, "height", LARGE.height);
     put(this.#svg, "aria-label", this.#spoken());
+    put(this.#scroll, "aria-label", `${title}, as a table`);
     this.#axes();
     keep(this.#lines, lines.length + 1, () => svg("path"));
     put(this.#lines.children[0], "class", "area");

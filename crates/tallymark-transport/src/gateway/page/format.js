@@ -61,6 +61,7 @@ export function span(seconds) {
 /** How long ago a moment was, or in how long it will be. */
 export function age(seconds) {
   const size = Math.abs(seconds);
+  if (!Number.isFinite(size)) return "–";
   if (size < 1) return "just now";
   const at = LENGTHS.findIndex(([length]) => size >= length);
   const [length, name] = LENGTHS[at];

@@ -28,7 +28,8 @@ class Series {
   constructor(family, key, json) {
     this.family = family;
     this.key = key;
-    this.labels = Object.entries(json.labels);
+    // An empty label is as good as none, and pushed series have one.
+    this.labels = Object.entries(json.labels).filter(([, value]) => value !== "");
     this.name = json.sample ?? family.title;
     this.text = this.labels.map(([name, value]) => `${name}="${value}"`).join(" ");
     this.found = this.text.toLowerCase();

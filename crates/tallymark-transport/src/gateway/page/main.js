@@ -15,6 +15,7 @@ const history = new History();
 const metrics = new Metrics(history);
 let view;
 let last = new URLSearchParams();
+let begun = false;
 
 const feed = new Feed("api/v1/families", {
   data(document) {
@@ -62,6 +63,7 @@ function route() {
   document.title = `${view.title} · Tallymark`;
   refocus(place, same);
   last = place;
+  begun = true;
 }
 
 /** After going somewhere, the focus is where the eyes are: on the new view's title, or on the row that was left. */
@@ -72,7 +74,7 @@ function refocus(place, same) {
     else if (place.has("series")) byId("main").querySelector(".panel").scrollIntoView({ block: "nearest" });
   } else if (view === metrics) {
     if (from !== null) view.focus(from);
-  } else if (last.size > 0 || document.activeElement !== document.body) view.focus();
+  } else if (begun) view.focus();
 }
 
 function theme(chosen) {

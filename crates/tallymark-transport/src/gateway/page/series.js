@@ -189,6 +189,7 @@ export class Panel {
     const body = this.#part("buckets", () => this.#table("buckets", ["up to", "since it began", "last minute", "share of both"]));
     const [whole, recent] = [single(all), lately && single(lately)];
     const share = (counts, index) => (counts ? (100 * counts[index]) / (counts.reduce((sum, one) => sum + one, 0) || 1) : 0);
+    const longest = Math.max(...all.map((_, index) => Math.max(share(whole, index), share(recent, index)))) || 1;
     while (body.rows.children.length > all.length) body.rows.lastElementChild.remove();
     while (body.rows.children.length < all.length) body.rows.append(bucketRow());
     all.forEach(([bound], index) => {
@@ -198,9 +199,9 @@ export class Panel {
       say(count, shown(whole[index], "").text);
       say(late, recent ? shown(recent[index], "").text : "–");
       const [back, front, text] = bars.children;
-      // The text has the rest.
-      back.style.width = `${0.88 * share(whole, index)}%`;
-      front.style.width = `${0.88 * share(recent, index)}%`;
+      // The text beside them has the rest.
+      back.style.width = `${(85 * share(whole, index)) / longest}%`;
+      front.style.width = `${(85 * share(recent, index)) / longest}%`;
       say(text, `${share(whole, index).toFixed(1)} %`);
     });
   }

@@ -20,6 +20,7 @@ const UNIT: usize = 1024;
 /// The room that bodies share.
 pub(super) struct Bodies {
     room: Arc<Semaphore>,
+    units: usize,
     most: usize,
     time: Duration,
 }
@@ -35,7 +36,12 @@ impl Bodies {
     /// Room for bodies of at most `most` bytes each and `all` together, each of which may take `time`.
     pub(super) fn new(most: usize, all: usize, time: Duration) -> Bodies {
         let units = all.max(most).div_ceil(UNIT).min(Semaphore::MAX_PERMITS);
-        Bodies { room: Arc::new(Semaphore::new(units)), most, time }
+        Bodies { room: Arc::new(Semaphore::new(units)), units, most, time }
+    }
+
+    /// How many bytes are held now, in whole units.
+    pub(super) fn held(&self) -> usize {
+        self.units.saturating_sub(self.room.available_permits()).saturating_mul(UNIT)
     }
 
     /// Reads a whole body.
@@ -142,8 +148,10 @@ mod tests {
         let (first, second) = (bodies.read(body()).await.unwrap(), bodies.read(body()).await.unwrap());
 
         assert_eq!(Refusal::BodyRoom, bodies.read(body()).await.unwrap_err());
+        assert_eq!(6 * UNIT, bodies.held());
 
         drop((first, second));
+        assert_eq!(0, bodies.held());
         assert!(bodies.read(body()).await.is_ok());
     }
 

@@ -124,6 +124,7 @@ impl Web {
             bucket.take(Instant::now()).map_err(Refusal::Rate)?;
         }
         let path = self.routes.inside(head.uri.path()).unwrap_or_default();
+        self.everything.own.holding(self.bodies.held());
         // A browser asks what it may before it has any credentials; nothing is told that is not written in the manual.
         if head.method != Method::OPTIONS {
             access::admit(config, route, &head.headers, || self.everything.gateway.job(path)).await?;

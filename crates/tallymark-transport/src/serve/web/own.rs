@@ -16,6 +16,7 @@ pub(super) struct Own {
     push_bytes: Family<Summary>,
     refused: Family<Counter>,
     clients: Gauge,
+    bodies: Gauge,
 }
 
 impl Own {
@@ -45,6 +46,9 @@ impl Own {
                 .label_names(["reason"])
                 .register()?,
             clients: registry.gauge("tallymark_http_connections", "Clients that are connected.").register_one()?,
+            bodies: registry
+                .gauge("tallymark_http_bodies_bytes", "How much room the bodies of requests take.")
+                .register_one()?,
             registry,
         })
     }
@@ -82,6 +86,11 @@ impl Own {
     /// Notes how many clients are connected.
     pub(super) fn connected(&self, clients: usize) {
         self.clients.set(clients as f64);
+    }
+
+    /// Notes how much room bodies take.
+    pub(super) fn holding(&self, bytes: usize) {
+        self.bodies.set(bytes as f64);
     }
 
     /// All of it.

@@ -30,7 +30,7 @@ pub(super) enum Refusal {
     Scope(String),
     #[error("429 Too Many Requests: more than this server takes; ask again in {} s", seconds(*.0))]
     Rate(Duration),
-    #[error("413 Content Too Large: this server takes bodies of at most {most} bytes; push less at once, or gzip it")]
+    #[error("413 Payload Too Large: this server takes bodies of at most {most} bytes; push less at once, or gzip it")]
     BodySize { most: usize },
     #[error("408 Request Timeout: the body did not come within {} s", .0.as_secs_f64())]
     BodyTime(Duration),

@@ -1,0 +1,199 @@
+"""``tallymark run`` between a command and who sends it signals: processes, and terminals."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from host import PATIENCE
+from shells import Shell
+
+# Says which signals it gets, until it is told to end.
+LISTENER = r"""
+for name in INT QUIT HUP TERM USR1 USR2 WINCH ALRM CONT; do trap "echo $name" $name; done
+echo ready $$
+until [ -e end ]; do read -t 0.02 _ <> <(:); done
+exit 0
+"""
+
+
+@pytest.fixture
+def listener(shell: Shell) -> subprocess.Popen[str]:
+    """A command that says which signals it gets, run by the process whose id this has."""
+    (shell.directory / "listener").write_text(LISTENER)
+    process = shell.start("exec tallymark run --job it -- bash listener")
+    assert process.stdout
+    assert process.stdout.readline().startswith("ready ")
+    return process
+
+
+@pytest.mark.parametrize("name", ["INT", "QUIT", "HUP", "TERM", "USR1", "USR2", "WINCH", "CONT"])
+def test_what_a_process_sends_is_sent_on(
+    name: str, listener: subprocess.Popen[str], shell: Shell
+) -> None:
+    """Once, and the command's answer to it decides."""
+    assert listener.stdout
+    listener.send_signal(getattr(signal, f"SIG{name}"))
+
+    assert f"{name}\n" == listener.stdout.readline()
+    (shell.directory / "end").touch()
+    assert ("", 0) == (listener.communicate(timeout=PATIENCE)[0], listener.returncode)
+    assert {("it",): 1.0} == shell.shown().values("job_runs_total")
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "USR1", "KILL"])
+def test_a_command_that_a_signal_ends_is_the_end_of_both(name: str, shell: Shell) -> None:
+    """Of the same signal; SIGKILL of the command too."""
+    process = shell.start("exec tallymark run --job it -- bash -c 'echo $$; exec sleep 60'")
+    assert process.stdout
+    command = int(process.stdout.readline())
+    number = getattr(signal, f"SIG{name}")
+    os.kill(command if name == "KILL" else process.pid, number)
+
+    assert -number == process.wait(PATIENCE)
+    assert {("it", f"signal_{name}"): 1.0} == shell.shown().values("job_failures_total")
+
+
+def test_timeout_ends_it_as_it_ends_the_command(shell: Shell) -> None:
+    """With its own status, and the run is counted."""
+    ended = shell.run("timeout 0.3 tallymark run --job slow -- sleep 60")
+
+    assert (124, "") == (ended.returncode, ended.stderr)
+    assert {("slow", "signal_TERM"): 1.0} == shell.shown().values("job_failures_total")
+
+
+def test_an_alarm_that_was_set_before_reaches_the_command(shell: Shell) -> None:
+    """As it does where a program sets one and becomes the command."""
+    alarm = "import os, signal, sys; signal.alarm(1); os.execvp(sys.argv[1], sys.argv[1:])"
+    ended = shell.run(f"exec python3 -c '{alarm}' tallymark run -- sleep 60")
+
+    assert -signal.SIGALRM == ended.returncode
+
+
+def test_what_the_command_tells_its_parent_is_not_told_back(shell: Shell) -> None:
+    """It would end itself."""
+    script = "kill -USR1 $PPID; kill -TERM $PPID; sleep 0.1; echo alive"
+
+    assert "alive\n" == shell.do(f"tallymark run -- bash -c '{script}'")
+
+
+def test_nohup_stays_in_force(shell: Shell) -> None:
+    """The command ignores SIGHUP, and so does what runs it."""
+    process = shell.start("exec nohup tallymark run -- bash -c 'echo up; read _; echo still'")
+    assert process.stdout and process.stdin
+    assert "up\n" == process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+
+    # Standard input is no terminal, so nohup leaves it.
+    assert "still\n" == process.communicate("\n", timeout=PATIENCE)[0]
+
+
+class Terminal:
+    """A terminal with an interactive bash, or another program."""
+
+    def __init__(self, shell: Shell, *program: str) -> None:
+        program = program or ("bash", "--norc", "-i")
+        child, self._master = pty.fork()
+        if child == 0:
+            os.chdir(shell.directory)
+            os.execvpe(program[0], program, shell.environment(PS1="$ ", TERM="dumb"))
+        self.pid = child
+        self._text = ""
+
+    def type(self, keys: str) -> None:
+        """Type keys."""
+        os.write(self._master, keys.encode())
+
+    def expect(self, pattern: str) -> str:
+        """Wait until this is shown after all that was waited for before."""
+        deadline = time.monotonic() + PATIENCE
+        while not (found := re.search(pattern, self._text)):
+            assert time.monotonic() < deadline, f"no {pattern!r} in {self._text!r}"
+            if select.select([self._master], [], [], 0.1)[0]:
+                self._text += os.read(self._master, 4096).decode()
+        self._text = self._text[found.end() :]
+        return found.group()
+
+    def close(self) -> None:
+        """Hang up."""
+        os.close(self._master)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+@pytest.fixture
+def terminal(shell: Shell) -> Iterator[Callable[..., Terminal]]:
+    """Opens terminals."""
+    made: list[Terminal] = []
+
+    def make(*program: str) -> Terminal:
+        made.append(Terminal(shell, *program))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_ctrl_c_reaches_the_command_once(terminal: Callable[..., Terminal], shell: Shell) -> None:
+    """The terminal sends it to both, and what runs the command keeps it to itself."""
+    (shell.directory / "listener").write_text(LISTENER)
+    here = terminal("tallymark", "run", "--", "bash", "listener")
+    here.expect(r"ready \d+")
+    # So that it would come when the command is through with the first one.
+    os.kill(here.pid, signal.SIGSTOP)
+    here.type("\x03")
+    here.expect(r"INT\r\n")
+    os.kill(here.pid, signal.SIGCONT)
+
+    assert "INT" not in here.expect(r"(?s).*CONT\r\n")
+
+
+def test_ctrl_c_ends_what_does_not_mind(terminal: Callable[..., Terminal], shell: Shell) -> None:
+    """With the status that shells have for it."""
+    here = terminal()
+    here.type("tallymark run --job it -- bash -c 'echo rea''dy; exec sleep 60'\n")
+    here.expect(r"ready\r\n")
+    here.type("\x03")
+    here.expect(r"\$ ")
+    here.type("echo status $?\n")
+    here.expect(r"status 130")
+
+    assert {("it", "signal_INT"): 1.0} == shell.shown().values("job_failures_total")
+
+
+def test_a_job_is_stopped_and_goes_on(terminal: Callable[..., Terminal], shell: Shell) -> None:
+    """Ctrl-Z, then ``fg``: both processes stop, and both go on."""
+    here = terminal()
+    here.type("tallymark run --job it -- bash -c 'echo rea''dy; read x; echo got $x'\n")
+    here.expect(r"ready\r\n")
+    here.type("\x1a")
+    here.expect(r"Stopped")
+    here.type("ps -o stat= -o args= | grep -c '^T.*rea''dy'\n")
+    here.expect(r"\r\n2\r\n")
+    here.type("fg\n")
+    here.expect(r"rea''dy.*\r\n")
+    here.type("it\n")
+
+    here.expect(r"got it\r\n")
+    here.type("exit\n")
+    here.expect("exit")
+    assert {("it",): 1.0} == shell.shown().values("job_runs_total")
+    assert {} == shell.shown().values("job_failures_total")
+
+
+def test_a_password_can_be_asked_for(terminal: Callable[..., Terminal]) -> None:
+    """The command is in the terminal's foreground, and may turn its echo off."""
+    here = terminal()
+    here.type("tallymark run -- bash -c 'read -s -p \"who? \" x < /dev/tty; echo; echo [$x]'\n")
+    here.expect(r"\r\nwho\? ")
+    here.type("secret\n")
+
+    assert "[secret]" in here.expect(r"(?s).*\[secret\]")
