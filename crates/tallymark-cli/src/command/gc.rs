@@ -17,9 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Add up what ended processes have left, and free their room
 #[derive(clap::Args)]
 #[command(after_help = "\
-What ended processes have counted is added to the totals, and the room they had is free for others. What this host has
-counted is sent to SQLite or Redis. The file itself does not shrink, and series that were removed, or that a ?ttl= hides,
-keep their places in it: only deleting it, when no program uses it, gives those back.
+What ended processes have counted is added to the totals, and the room they had is free for others.
+What this host has counted is sent to SQLite or Redis. The file itself does not shrink, and series
+that were removed, or that a ?ttl= hides, keep their places in it: only deleting it, when no program
+uses it, gives those back.
 
 Examples:
   tallymark gc file:/run/app/metrics.tally

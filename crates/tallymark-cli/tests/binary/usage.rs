@@ -30,6 +30,15 @@ fn what_is_not_understood_ends_with_2() {
 fn help_is_data_and_has_examples() {
     for (arguments, words) in [
         (&["--help"][..], &["serve", "show", "Exit codes:"][..]),
+        (&["check", "--help"], &["tallymark check file:/", "--max-series"]),
+        (&["delete", "--help"], &["tallymark delete file:/", "--yes"]),
+        (&["doctor", "--help"], &["tallymark doctor file:/", "Ends with 0 if all is well"]),
+        (&["gc", "--help"], &["tallymark gc file:/"]),
+        (&["import", "--help"], &["multiprocess", "pushgateway", "distributed"]),
+        (&["import", "distributed", "--help"], &["--prefix"]),
+        (&["import", "multiprocess", "--help"], &["--force"]),
+        (&["import", "pushgateway", "--help"], &["--force"]),
+        (&["top", "--help"], &["tallymark top file:/", "--interval"]),
         (&["show", "--help"], &["tallymark show file:/", "openmetrics", "- for stdin"]),
         (&["serve", "--help"], &["tallymark serve file:/", "[default: 127.0.0.1:9099]", "SIGTERM"]),
     ] {

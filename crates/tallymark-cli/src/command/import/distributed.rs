@@ -23,14 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PROGRAM: &str = include_str!("distributed.py");
 
 /// Take over what prometheus-distributed-client has counted
-///
-/// What the numbers mean is said by the metrics that the store holds: run it when the programs count there, and the last
-/// one that counted in the old place has ended. Doing it again adds what was counted there since. It needs the Python
-/// package tallymark, and for Redis the package redis.
 #[derive(clap::Args)]
 #[command(after_help = "\
+What the numbers mean is said by the metrics that the store holds: run it when the programs count
+there, and the last one that counted in the old place has ended. Doing it again adds what was
+counted there since. It needs the Python package tallymark, and for Redis the package redis.
+
 Examples:
-  tallymark import distributed redis://localhost:6379/0 redis://localhost:6379/0?prefix=shop --prefix shop
+  tallymark import distributed redis://db/0 redis://db/0?prefix=shop --prefix shop
   tallymark import distributed /var/lib/shop/metrics.db file:/run/shop/metrics.tally")]
 pub(super) struct Distributed {
     /// Where it counted: redis://… or the path of its SQLite database

@@ -4,6 +4,7 @@
 //! source is only read, but for a note that it was imported.
 
 mod carry;
+mod db;
 mod distributed;
 mod multiprocess;
 mod pushgateway;
@@ -12,6 +13,11 @@ use crate::error::Error;
 
 /// Take over what others have counted
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tallymark import multiprocess /run/app/prometheus file:/run/app/metrics.tally
+  tallymark import pushgateway http://pushgateway:9091 redis://metrics.internal/0
+  tallymark import distributed /var/lib/shop/metrics.db file:/run/shop/metrics.tally")]
 pub(crate) struct Import {
     #[command(subcommand)]
     from: From,

@@ -20,11 +20,13 @@ use crate::{output, source, store};
 
 /// Take over the groups of a Pushgateway
 ///
-/// Each becomes a group of the store, as if its job had pushed now. Groups that the store has already are left as they are.
+/// Each becomes a group of the store, as if its job had pushed now.
 #[derive(clap::Args)]
 #[command(after_help = "\
+Groups that the store has already are left as they are.
+
 Examples:
-  tallymark import pushgateway http://pushgateway.internal:9091 file:/var/lib/tallymark/metrics.tally
+  tallymark import pushgateway http://pushgateway:9091 file:/var/lib/tallymark/metrics.tally
   tallymark import pushgateway https://me:secret@push.example.org/gate redis://metrics.internal/0")]
 pub(super) struct Pushgateway {
     /// Where it is, without /api or /metrics

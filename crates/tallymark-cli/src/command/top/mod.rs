@@ -27,8 +27,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// Watch what a store holds: values, rates and how they move
 #[derive(clap::Args)]
 #[command(after_help = "\
-Keys: arrows move, Enter shows a family's series, Esc goes back, / filters, s sorts by the next column, r turns the order
-around, space pauses, ? helps, q quits.
+Keys: arrows move, Enter shows a family's series, Esc goes back, / filters, s sorts by the next
+column, r turns the order around, space pauses, ? helps, q quits.
 
 Examples:
   tallymark top file:/run/app/metrics.tally
