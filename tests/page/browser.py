@@ -214,7 +214,9 @@ class Page:
     def press(self, *keys: str) -> None:
         """Press keys, one after the other: a name of `KEYS`, or a character."""
         for key in keys:
-            known = {"windowsVirtualKeyCode": KEYS[key]} if key in KEYS else {"text": key}
+            known: dict[str, Any] = (
+                {"windowsVirtualKeyCode": KEYS[key]} if key in KEYS else {"text": key}
+            )
             if key == "Enter":
                 known["text"] = "\r"
             self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **known)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 PATIENCE = 60.0
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -77,14 +76,13 @@ class Served:
     ) -> bytes:
         """Give the answer to a request."""
         request = urllib.request.Request(self.url + path, body, headers or {}, method=method)
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            read: bytes = answer.read()
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                read: bytes = answer.read()
+        except urllib.error.HTTPError as refusal:
+            refusal.close()
+            raise
         return read
-
-    def families(self) -> dict[str, Any]:
-        """Give what the page reads, by the families' names."""
-        document = json.loads(self.ask("api/v1/families"))
-        return {family["name"]: family for family in document["families"]}
 
     def stop(self) -> None:
         """End it, if that has not been done."""

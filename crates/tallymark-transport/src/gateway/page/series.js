@@ -186,7 +186,7 @@ export class Panel {
   }
 
   #buckets(all, lately, unit) {
-    const body = this.#part("buckets", () => this.#table("buckets", ["up to", "since it began", "last minute", "share of both"]));
+    const body = this.#part("buckets", () => this.#table("buckets", ["up to", "since it began", "last minute", "share"]));
     const [whole, recent] = [single(all), lately && single(lately)];
     const share = (counts, index) => (counts ? (100 * counts[index]) / (counts.reduce((sum, one) => sum + one, 0) || 1) : 0);
     const longest = Math.max(...all.map((_, index) => Math.max(share(whole, index), share(recent, index)))) || 1;
