@@ -139,13 +139,13 @@ fn parts(sum: &ExactSum) -> Vec<f64> {
 }
 
 fn writer_message(writer: &Writer) -> WriterMessage {
-    let Writer { name, start, seen, total } = writer.clone();
-    WriterMessage { name, start, seen, total }
+    let Writer { name, start, seen, total, again } = writer.clone();
+    WriterMessage { name, start, seen, total, again }
 }
 
 fn writer(message: WriterMessage) -> Writer {
-    let WriterMessage { name, start, seen, total } = message;
-    Writer { name, start, seen, total }
+    let WriterMessage { name, start, seen, total, again } = message;
+    Writer { name, start, seen, total, again }
 }
 
 fn exemplar_message(exemplar: &model::Exemplar) -> ExemplarMessage {
@@ -241,7 +241,7 @@ mod tests {
         let summary = Value::Summary { count: 2.0, sum: sum.clone(), quantiles: vec![(0.5, f64::INFINITY)] };
         let bucket = Bucket { bound: f64::INFINITY, count: 3.0, exemplar: Some(Box::new(exemplar)) };
         let histogram = Histogram { buckets: vec![bucket], count: 3.0, sum, native: Some(native) };
-        let writer = Writer { name: "w".to_owned(), start: Some(0.0), seen: 7.0, total: vec![1.0, -2.0] };
+        let writer = Writer { name: "w".to_owned(), start: Some(0.0), seen: 7.0, total: vec![1.0, -2.0], again: true };
         let family = |kind, value| {
             let series = Series { value, created: Some(0.0), writers: vec![writer.clone()] };
             let series = [(labels(&[("a", ""), ("instance", "i")]), series)].into();

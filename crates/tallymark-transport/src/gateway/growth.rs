@@ -2,7 +2,8 @@
 //!
 //! Of a running total it is the growth since its writer's last push. A writer is known by the time at which its counting
 //! started, by a name it gives, or by both. The last totals of writers are kept beside the sum, and a writer that has not
-//! pushed for a day is forgotten.
+//! pushed for a day is forgotten. Of those that pushed once, as jobs do that have ended, only the last thousand are kept and
+//! those of the last hour: what a push costs does not grow with all the jobs of a day.
 //!
 //! A running total with a start time that is lower than the last one came late: a writer that starts again says a later
 //! time. So it adds nothing, and pushes of one writer may be repeated and may overtake each other. Without a start time a
@@ -15,6 +16,11 @@ use tallymark_model::Exemplar;
 
 use super::Options;
 use super::metric::{Bucket, Histogram, Series, Value};
+
+/// How many writers of a series that pushed once are kept, however old they are.
+const KEPT_ONCE: usize = 1000;
+/// For how many seconds all of them are.
+const SURELY_KEPT: f64 = 3600.0;
 
 /// There are as many writers of a series as may be, all of whom may push again.
 pub(super) struct TooManyWriters;
@@ -30,6 +36,8 @@ pub(super) struct Writer {
     pub(super) seen: f64,
     /// What it pushed: the total; of a summary count and sum; of a histogram count, sum, and the series' buckets.
     pub(super) total: Vec<f64>,
+    /// Whether it has pushed more than once.
+    pub(super) again: bool,
 }
 
 /// A series like this one that has counted nothing.
@@ -128,19 +136,32 @@ fn last_total(
     let keep = options.writers.as_secs_f64();
     writers.retain(|writer| writer.seen + keep > now);
     let Some(writer) = writers.iter_mut().find(|writer| writer.name == name && writer.start == start) else {
+        forget_one(writers, now);
         if writers.len() >= options.max_writers {
             return Err(TooManyWriters);
         }
-        writers.push(Writer { name, start, seen: now, total: numbers.to_vec() });
+        writers.push(Writer { name, start, seen: now, total: numbers.to_vec(), again: false });
         return Ok(Last::Nothing);
     };
-    writer.seen = now;
+    (writer.seen, writer.again) = (now, true);
     let has_fallen = fallen(&writer.total, numbers);
     if has_fallen && start.is_some() {
         return Ok(Last::Later);
     }
     let before = std::mem::replace(&mut writer.total, numbers.to_vec());
     Ok(if has_fallen { Last::Nothing } else { Last::Total(before) })
+}
+
+/// Makes room for a new writer: the one that pushed once, longest ago, is taken for a job that has ended.
+fn forget_one(writers: &mut Vec<Writer>, now: f64) {
+    let once = || writers.iter().enumerate().filter(|(_, writer)| !writer.again);
+    if once().count() < KEPT_ONCE {
+        return;
+    }
+    let oldest = once().min_by(|(_, one), (_, other)| one.seen.total_cmp(&other.seen));
+    if let Some((place, _)) = oldest.filter(|(_, writer)| writer.seen + SURELY_KEPT <= now) {
+        writers.remove(place);
+    }
 }
 
 /// Whether any count is below what it was. A sum of observations, which stands second where there are several numbers, may

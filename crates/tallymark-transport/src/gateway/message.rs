@@ -132,6 +132,8 @@ pub(super) struct WriterMessage {
     pub(super) seen: f64,
     #[prost(double, repeated, tag = "4")]
     pub(super) total: Vec<f64>,
+    #[prost(bool, tag = "5")]
+    pub(super) again: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -288,6 +288,25 @@ fn one_writer_too_many_is_refused_and_not_miscounted() {
 }
 
 #[test]
+fn jobs_that_have_ended_make_room_for_others() {
+    let pushes = Pushes::new(Options { aggregate: true, max_writers: 1002, ..Options::default() });
+    pushes.put("/metrics/job/a", &total(1, 1));
+    pushes.put("/metrics/job/a", &total(1, 1));
+    for job in 2..=1002 {
+        assert_eq!(pushes.put("/metrics/job/a", &total(1, job)), 200);
+    }
+    assert_eq!(pushes.put("/metrics/job/a", &total(1, 2000)), 413, "one of the others may be repeated still");
+    assert_eq!(pushes.put("/metrics/job/a", &total(1, 2)), 200, "as this one is");
+
+    pushes.wait(3600.0);
+    assert_eq!(pushes.put("/metrics/job/a", &total(1, 2000)), 200);
+    assert_eq!(pushes.put("/metrics/job/a", &total(4, 1)), 200, "one that pushes again and again is known");
+    assert_eq!(x(&pushes), "1006.0");
+    assert_eq!(pushes.put("/metrics/job/a", &total(5, 3)), 200, "the one that was forgotten counts whole");
+    assert_eq!(x(&pushes), "1011.0");
+}
+
+#[test]
 fn a_repeated_push_with_an_id_counts_once() {
     let pushes = Pushes::adding();
     let delta = "# TYPE x_total counter\nx_total 2\n";
