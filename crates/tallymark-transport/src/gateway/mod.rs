@@ -23,7 +23,6 @@ mod growth;
 mod message;
 mod metric;
 mod options;
-pub mod page;
 mod path;
 mod reading;
 mod refusal;

@@ -17,7 +17,7 @@ use super::native;
 ///
 /// ```
 /// use tallymark_model::Snapshot;
-/// use tallymark_transport::gateway::page::families_json;
+/// use tallymark_transport::page::families_json;
 /// assert_eq!(families_json(&Snapshot::default(), 12.5), br#"{"time":12.5,"families":[]}"#);
 /// ```
 pub fn families_json(snapshot: &Snapshot, now: f64) -> Vec<u8> {

@@ -40,7 +40,7 @@ pub struct Asset {
 /// The file of the page at `path`, which is what follows the server's prefix and starts with a slash.
 ///
 /// ```
-/// use tallymark_transport::gateway::page::asset;
+/// use tallymark_transport::page::asset;
 /// assert_eq!(asset("/").unwrap().content_type, "text/html; charset=utf-8");
 /// assert!(asset("/page/main.js").is_some());
 /// assert!(asset("/metrics").is_none());
