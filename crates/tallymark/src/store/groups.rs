@@ -12,8 +12,8 @@ use crate::store::ledger::{RedisGroups, Target};
 use crate::store::ledger::{SqliteGroups, Trouble};
 use crate::{Error, Store};
 
-/// How long one answer may take, if the caller waits that long.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long others' changes to a file are waited for, if the caller waits that long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The pushed groups beside a store. One connection, used by one thread at a time; its methods wait for the store.
 ///
@@ -45,6 +45,8 @@ pub struct Revision {
     pub epoch: u128,
     /// How many changes there were.
     pub number: u64,
+    /// Drawn for the last of them where a store may forget changes and make others, as a replica does that takes over; else 0.
+    pub mark: u128,
 }
 
 /// What has changed.
@@ -92,11 +94,12 @@ impl Groups {
     /// # Errors
     /// [`Error::Store`] if there is no memory for groups in memory.
     pub fn open(store: &Store) -> Result<Groups, Error> {
-        let keeper: Box<dyn Keeper> = match store.groups() {
+        let (place, timeout) = store.groups();
+        let keeper: Box<dyn Keeper> = match place {
             Place::Memory => Box::new(SqliteGroups::in_memory()?),
-            Place::File(path) => Box::new(SqliteGroups::new(path, PATIENCE)),
+            Place::File(path) => Box::new(SqliteGroups::new(path, timeout)),
             #[cfg(feature = "redis")]
-            Place::Redis { target, prefix } => Box::new(RedisGroups::new(target, &prefix, PATIENCE)),
+            Place::Redis { target, prefix } => Box::new(RedisGroups::new(target, &prefix, timeout)),
         };
         Ok(Groups { keeper })
     }
@@ -114,7 +117,8 @@ impl Groups {
     ///
     /// # Errors
     /// [`Error::Store`] if that takes longer than `limit`, or the store says no. After a timeout or
-    /// a broken connection it may have been written all the same: [`changes`](Self::changes) tells.
+    /// a broken connection it may have been written all the same: [`changes`](Self::changes) tells. What was written
+    /// survives the process; a power failure may take back the last moments.
     pub fn write(&mut self, since: Revision, groups: &[Entry], limit: Instant) -> Result<Option<Revision>, Error> {
         Ok(self.keeper.write(since, groups, limit)?)
     }

@@ -154,13 +154,13 @@ impl Store {
         }
     }
 
-    /// Where the groups are that were pushed beside it.
+    /// Where the groups are that were pushed beside it, and how long one answer about them may take.
     #[cfg(feature = "sqlite")]
-    pub(crate) fn groups(&self) -> groups::Place {
+    pub(crate) fn groups(&self) -> (groups::Place, Duration) {
         match self {
-            Store::Memory | Store::Capped(_) => groups::Place::Memory,
-            Store::File(file) => groups::Place::beside(file.path()),
-            Store::Ledger(store) => store.groups().clone(),
+            Store::Memory | Store::Capped(_) => (groups::Place::Memory, groups::PATIENCE),
+            Store::File(file) => (groups::Place::beside(file.path()), groups::PATIENCE),
+            Store::Ledger(store) => store.groups(),
         }
     }
 

@@ -90,8 +90,8 @@ impl LedgerStore {
         &self.settings.url
     }
 
-    pub(crate) fn groups(&self) -> &groups::Place {
-        &self.settings.groups
+    pub(crate) fn groups(&self) -> (groups::Place, Duration) {
+        (self.settings.groups.clone(), self.settings.timeout)
     }
 
     /// Whether the spool is a file, not memory of this process.

@@ -5,7 +5,10 @@
 //! | `epoch` | drawn when the hash was made, 32 hexadecimal digits |
 //! | `number` | how many changes there were |
 //! | `g\|KEY` | the document of the group |
-//! | `c\|N` | of the last change whose number is N modulo 1000: that number, a space, the key of the group |
+//! | `c\|N` | of the last change whose number is N modulo 1000: that number, its mark, the key of the group |
+//!
+//! A *mark* is drawn for each write. By it a write that is repeated, because its answer was lost, is known to be one; and so is
+//! a server that took over without having heard of the last changes.
 //!
 //! `groups_since.lua` and `groups_put.lua` are all that touches it, and `HSCAN` for those that know nothing yet.
 
@@ -39,7 +42,7 @@ impl RedisGroups {
         RedisGroups { wire: Wire::new(target, timeout), scripts: Scripts::new(Road::Functions), key }
     }
 
-    fn ask(&mut self, call: Call, limit: Instant) -> Result<Value, Trouble> {
+    pub(super) fn ask(&mut self, call: Call, limit: Instant) -> Result<Value, Trouble> {
         let answer = self.scripts.call(&mut self.wire, &[call], limit).pop().unwrap_or_else(|| Err(late()));
         answer.and_then(Value::extract_error).map_err(|error| from_error(&self.wire.target, &error))
     }
@@ -72,53 +75,59 @@ impl RedisGroups {
         }
     }
 
-    fn revision(&self, epoch: &[u8], number: &[u8]) -> Result<Revision, Trouble> {
-        let epoch = std::str::from_utf8(epoch).ok().and_then(|epoch| u128::from_str_radix(epoch, 16).ok());
+    fn revision(&self, epoch: &[u8], number: &[u8], mark: u128) -> Result<Revision, Trouble> {
         let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
-        let (Some(epoch), Some(number)) = (epoch, number) else { return Err(self.foreign()) };
-        Ok(Revision { epoch, number })
+        let (Some(epoch), Some(number)) = (hexadecimal(epoch), number) else { return Err(self.foreign()) };
+        Ok(Revision { epoch, number, mark })
     }
 }
 
 impl Keeper for RedisGroups {
     fn changes(&mut self, since: Revision, limit: Instant) -> Result<Changes, Trouble> {
-        let arguments = [layout::writer(since.epoch), since.number.to_string()];
+        let arguments = [layout::writer(since.epoch), since.number.to_string(), layout::writer(since.mark)];
         let answer = self.ask(Call::run(Operation::GroupsSince, self.key.clone(), arguments), limit)?;
         let said: Vec<Vec<u8>> = redis::from_redis_value(answer).map_err(|_| self.foreign())?;
         let said: Vec<&[u8]> = said.iter().map(Vec::as_slice).collect();
         match &said[..] {
             [b"none"] => Ok(Changes { complete: true, ..Changes::default() }),
-            [b"all", epoch, number] => {
-                let revision = self.revision(epoch, number)?;
+            [b"all", epoch, number, mark] => {
+                let revision = self.revision(epoch, number, hexadecimal(mark).unwrap_or_default())?;
                 Ok(Changes { revision, complete: true, groups: self.all(limit)? })
             }
-            [b"since", epoch, number, groups @ ..] => {
+            [b"since", epoch, number, mark, groups @ ..] => {
                 let groups = groups.chunks_exact(2).map(|group| {
                     let document = group[1].strip_prefix(b"=").map(<[u8]>::to_vec);
                     (group[0].to_vec(), document)
                 });
                 let groups = groups.collect();
-                Ok(Changes { revision: self.revision(epoch, number)?, complete: false, groups })
+                let revision = self.revision(epoch, number, hexadecimal(mark).unwrap_or_default())?;
+                Ok(Changes { revision, complete: false, groups })
             }
             _ => Err(self.foreign()),
         }
     }
 
     fn write(&mut self, since: Revision, groups: &[Entry], limit: Instant) -> Result<Option<Revision>, Trouble> {
-        let new = uuid::Uuid::new_v4().as_u128();
+        let [epoch, mark] = [(); 2].map(|()| uuid::Uuid::new_v4().as_u128());
         let known = if since.epoch == 0 { String::new() } else { layout::writer(since.epoch) };
-        let head = [known, since.number.to_string(), layout::writer(new)].map(String::into_bytes);
+        let head =
+            [known, since.number.to_string(), layout::writer(since.mark), layout::writer(epoch), layout::writer(mark)];
         let groups = groups.iter().flat_map(|(key, document)| {
             let document = document.as_ref().map(|document| [b"=", document.as_slice()].concat());
             [key.clone(), document.unwrap_or_default()]
         });
-        let call = Call::run(Operation::GroupsPut, self.key.clone(), head.into_iter().chain(groups));
+        let call =
+            Call::run(Operation::GroupsPut, self.key.clone(), head.map(String::into_bytes).into_iter().chain(groups));
         let answer = self.ask(call, limit)?;
-        let number: String = redis::from_redis_value(answer).map_err(|_| self.foreign())?;
-        if number.is_empty() {
-            return Ok(None);
+        let said: Vec<Vec<u8>> = redis::from_redis_value(answer).map_err(|_| self.foreign())?;
+        match &said[..] {
+            [] => Ok(None),
+            [epoch, number] => self.revision(epoch, number, mark).map(Some),
+            _ => Err(self.foreign()),
         }
-        let number = number.parse().map_err(|_| self.foreign())?;
-        Ok(Some(Revision { epoch: if since.epoch == 0 { new } else { since.epoch }, number }))
     }
+}
+
+fn hexadecimal(text: &[u8]) -> Option<u128> {
+    u128::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()
 }

@@ -1,20 +1,23 @@
 -- Which pushed groups have changed, and what they are now.
--- KEYS: the groups. ARGV: the epoch and the number that the asker knows.
--- Answers: none | all, epoch, number | since, epoch, number, then for each group its key and '' or '=' and its document.
+-- KEYS: the groups. ARGV: the epoch, the number and the mark of the last change that the asker knows.
+-- Answers: none | all, epoch, number, mark | since, epoch, number, mark, then for each group its key and '' or '=' and
+-- its document.
 local function groups_since(keys, args)
   local head = redis.call('HMGET', keys[1], 'epoch', 'number')
   local epoch, number, since = head[1], tonumber(head[2] or ''), tonumber(args[2])
   if not epoch or not number then
     return {'none'}
   end
-  if epoch ~= args[1] or since > number or number - since > 1000 then
-    return {'all', epoch, head[2]}
+  local _, mark = groups_change(keys[1], number)
+  local all = {'all', epoch, head[2], mark or ''}
+  if epoch ~= args[1] or since > number or number - since > 999 then
+    return all
   end
-  local answer, seen = {'since', epoch, head[2]}, {}
+  local answer, seen = {'since', epoch, head[2], mark or ''}, {}
   for change = number, since + 1, -1 do
-    local at, group = string.match(redis.call('HGET', keys[1], 'c|' .. change % 1000) or '', '^(%d+) (.*)$')
-    if tonumber(at) ~= change then
-      return {'all', epoch, head[2]}
+    local group = groups_change(keys[1], change)
+    if not group then
+      return all
     end
     if not seen[group] then
       seen[group] = true
@@ -22,6 +25,11 @@ local function groups_since(keys, args)
       answer[#answer + 1] = group
       answer[#answer + 1] = document and '=' .. document or ''
     end
+  end
+  -- Another change of that number: a replica took over that had not heard of the one that the asker knows.
+  local _, known = groups_change(keys[1], since)
+  if since > 0 and known ~= args[3] then
+    return all
   end
   return answer
 end

@@ -56,8 +56,8 @@ impl Operation {
             Operation::Apply => include_str!("apply.lua"),
             Operation::Swap => include_str!("swap.lua"),
             Operation::Note => include_str!("note.lua"),
-            Operation::GroupsSince => include_str!("groups_since.lua"),
-            Operation::GroupsPut => include_str!("groups_put.lua"),
+            Operation::GroupsSince => concat!(include_str!("groups.lua"), include_str!("groups_since.lua")),
+            Operation::GroupsPut => concat!(include_str!("groups.lua"), include_str!("groups_put.lua")),
         }
     }
 

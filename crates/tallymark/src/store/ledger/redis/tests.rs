@@ -19,8 +19,8 @@ use super::wire::To;
 use super::{Redis, RedisGroups, Target};
 use crate::record;
 use crate::series::Note;
-use crate::store::groups::Keeper;
 use crate::store::groups::contract::keeps_groups;
+use crate::store::groups::{Keeper, Revision};
 
 /// A ledger on the server of a URL. It waits long: this machine may be busy.
 fn ledger(url: &str) -> Redis {
@@ -74,6 +74,45 @@ fn pushed_groups_are_kept_on_a_server() {
         Box::new(RedisGroups::new(Target::parse(&server.url(), None).unwrap(), "x", Duration::from_secs(10)))
     };
     keeps_groups(open);
+}
+
+#[test]
+fn a_server_that_took_over_with_other_changes_tells_all_groups() {
+    let server = Server::start(&[]);
+    let mut groups = RedisGroups::new(Target::parse(&server.url(), None).unwrap(), "x", Duration::from_secs(10));
+    let write = |groups: &mut RedisGroups, since, name: &str| {
+        groups.write(since, &[(name.into(), Some(b"1".to_vec()))], soon()).unwrap()
+    };
+    let first = write(&mut groups, Revision::default(), "a").unwrap();
+    server.ask::<String>("RENAME x:groups later");
+    server.ask::<i64>("COPY later x:groups");
+    let lost = write(&mut groups, first, "lost").unwrap();
+    server.ask::<String>("RENAME later x:groups");
+    let other = write(&mut groups, first, "other").unwrap();
+
+    assert_eq!((lost.epoch, lost.number), (other.epoch, other.number));
+    assert_eq!(write(&mut groups, lost, "late"), None);
+    let seen = groups.changes(lost, soon()).unwrap();
+    assert!(seen.complete);
+    assert_eq!(seen.revision, other);
+    assert_eq!(seen.groups.len(), 2);
+}
+
+#[test]
+fn a_write_whose_answer_was_lost_is_known_when_it_is_repeated() {
+    let server = Server::start(&[]);
+    let mut groups = RedisGroups::new(Target::parse(&server.url(), None).unwrap(), "x", Duration::from_secs(10));
+    let arguments =
+        ["", "0", "0", "0000000000000000000000000000000a", "0000000000000000000000000000000b", "a", "=1", "b", ""];
+    let call = || Call::run(Operation::GroupsPut, "x:groups".to_owned(), arguments);
+    let said = |answer| redis::from_redis_value::<Vec<String>>(answer).unwrap();
+    let first = said(groups.ask(call(), soon()).unwrap());
+    assert_eq!(first, ["0000000000000000000000000000000a", "2"]);
+
+    let now = groups.changes(Revision::default(), soon()).unwrap().revision;
+    groups.write(now, &[(b"c".to_vec(), Some(Vec::new()))], soon()).unwrap().unwrap();
+    assert_eq!(said(groups.ask(call(), soon()).unwrap()), first, "also when somebody else has written since");
+    assert_eq!(groups.changes(now, soon()).unwrap().groups.len(), 1);
 }
 
 #[test]

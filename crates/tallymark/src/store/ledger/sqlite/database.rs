@@ -36,7 +36,7 @@ impl Database {
     }
 
     /// Has `work` do something with the database, which is made if it is not there and `make` says so; `None` if it is
-    /// not, then. After an error, the connection is not used again.
+    /// not, then. After an error, the connection to a file is not used again.
     pub(super) fn with<R>(
         &mut self,
         make: bool,
@@ -50,9 +50,10 @@ impl Database {
         let known = known.map_or_else(|| open::open(&self.path, self.layout, make, wait), |open| Ok(Some(open)))?;
         let Some(mut open) = known else { return Ok(None) };
         let done = open.connection.busy_timeout(wait).and_then(|()| work(&mut open.connection));
-        let done = done.map_err(|error| open::sql_trouble(&self.path, &error))?;
-        self.open = Some(open);
-        Ok(Some(done))
+        if done.is_ok() || open.is_in_memory() {
+            self.open = Some(open);
+        }
+        done.map(Some).map_err(|error| open::sql_trouble(&self.path, &error))
     }
 
     /// Has `work` change something, all of it or nothing.

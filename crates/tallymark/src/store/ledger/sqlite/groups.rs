@@ -55,7 +55,7 @@ impl Keeper for SqliteGroups {
 
 fn revision(connection: &Connection) -> rusqlite::Result<Revision> {
     connection.query_row("SELECT epoch, number FROM revision", [], |row| {
-        Ok(Revision { epoch: u128::from_be_bytes(row.get(0)?), number: row.get::<_, i64>(1)?.cast_unsigned() })
+        Ok(Revision { epoch: u128::from_be_bytes(row.get(0)?), number: row.get::<_, i64>(1)?.cast_unsigned(), mark: 0 })
     })
 }
 

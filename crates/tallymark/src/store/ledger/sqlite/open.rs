@@ -36,9 +36,13 @@ pub(super) struct Open {
 }
 
 impl Open {
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.file.is_none()
+    }
+
     /// Whether the file is still the one at the path: it may have been deleted or replaced.
     pub(super) fn is_at(&self, path: &Path) -> bool {
-        self.file.is_none() || file_at(path) == self.file
+        self.is_in_memory() || file_at(path) == self.file
     }
 }
 
@@ -205,8 +209,7 @@ pub(super) fn sql_trouble(path: &Path, error: &rusqlite::Error) -> Trouble {
         }
         ErrorCode::CannotOpen => return system_trouble(path, why_not(path)),
         ErrorCode::DatabaseCorrupt => {
-            let what =
-                format!("damaged ({error}); move it away with its -wal: every host sends its totals to a new one");
+            let what = format!("damaged ({error}); move it away with its -wal, and a new one is made");
             return trouble(path, Reason::Other, &what);
         }
         _ => return trouble(path, Reason::Other, &error.to_string()),
