@@ -36,7 +36,7 @@ pub(super) struct Writer {
     pub(super) seen: f64,
     /// What it pushed: the total; of a summary count and sum; of a histogram count, sum, and the series' buckets.
     pub(super) total: Vec<f64>,
-    /// Whether it has pushed more than once.
+    /// Whether it has pushed more than one total.
     pub(super) again: bool,
 }
 
@@ -143,7 +143,9 @@ fn last_total(
         writers.push(Writer { name, start, seen: now, total: numbers.to_vec(), again: false });
         return Ok(Last::Nothing);
     };
-    (writer.seen, writer.again) = (now, true);
+    writer.seen = now;
+    // A job that has ended may have had to push its one total twice.
+    writer.again |= writer.total != numbers;
     let has_fallen = fallen(&writer.total, numbers);
     if has_fallen && start.is_some() {
         return Ok(Last::Later);
