@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use super::ends_in_unit;
 use crate::{
     Escaping, Exemplar, Family, NativeHistogram, Sample, SeriesSnapshot,
     escape::push_escaped,
@@ -94,6 +95,12 @@ impl<'a, 'o> Lines<'a, 'o> {
         if self.quoted {
             self.out.push(b'"');
         }
+    }
+
+    /// Whether the name, as metadata has it, ends in the unit; a counter's in the unit `total`, as the official client has
+    /// it.
+    pub(super) fn has_unit(&self, unit: &str) -> bool {
+        ends_in_unit(&self.stem, unit) || (unit == "total" && self.family.own_suffix() == "_total")
     }
 
     /// One line of a native series, up to its value.

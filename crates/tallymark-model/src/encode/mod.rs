@@ -91,6 +91,11 @@ pub enum EncodeError {
     },
 }
 
+/// Whether a name, as it is written, ends in the unit. Prometheus refuses all of an exposition in which one does not.
+fn ends_in_unit(name: &str, unit: &str) -> bool {
+    name.strip_suffix(unit).is_some_and(|stem| stem.ends_with('_'))
+}
+
 /// Runs an encoder; what it appended before it failed is taken back.
 fn all_or_nothing(
     snapshot: &Snapshot,

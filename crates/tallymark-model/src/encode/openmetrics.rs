@@ -2,7 +2,8 @@
 //!
 //! Nothing is moved here, and nothing renamed but the samples of a bare counter, which get `_total`. The order of metadata
 //! is the official client's (HELP, TYPE, UNIT), times are written as they came in, and samples stay in the order of the
-//! family. Version 2.0 is what the official client makes of it: version 1.0, with native histograms.
+//! family. A unit is left out where the name, as it is written, does not end in it. Version 2.0 is what the official client
+//! makes of it: version 1.0, with native histograms.
 
 use super::{EncodeError, all_or_nothing, lines::Lines};
 use crate::{
@@ -106,7 +107,8 @@ fn metadata(lines: &mut Lines<'_, '_>, family: &Family) {
     lines.name("");
     lines.out.push(b' ');
     push_escaped(lines.out, family.help());
-    for (keyword, value) in [("\n# TYPE ", family.kind().as_str()), ("\n# UNIT ", family.unit())] {
+    let unit = if lines.has_unit(family.unit()) { family.unit() } else { "" };
+    for (keyword, value) in [("\n# TYPE ", family.kind().as_str()), ("\n# UNIT ", unit)] {
         if !value.is_empty() {
             lines.out.extend_from_slice(keyword.as_bytes());
             lines.name("");

@@ -11,7 +11,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use prost::Message;
 
 use super::{
-    EncodeError, all_or_nothing,
+    EncodeError, all_or_nothing, ends_in_unit,
     whole::{groups, whole},
 };
 use crate::{
@@ -104,12 +104,15 @@ impl Writer {
         if self.metrics.is_empty() {
             return;
         }
+        let name = metric_name(name, self.escaping).into_owned();
+        let stem = if kind == MetricType::Counter { name.strip_suffix("_total").unwrap_or(&name) } else { &name };
+        let unit = if ends_in_unit(stem, family.unit()) { family.unit() } else { "" };
         let head = MetricFamily {
-            name: metric_name(name, self.escaping).into_owned(),
+            unit: unit.to_owned(),
+            name,
             help: Some(family.help().to_owned()).filter(|help| !help.is_empty()),
             kind: Some(kind.into()),
             metrics: Vec::new(),
-            unit: family.unit().to_owned(),
         };
         push(head.encoded_len() + self.metrics.len(), out);
         head.encode_raw(out);

@@ -20,7 +20,7 @@ use crate::{
 /// Reads delimited protobuf. A counter that is called without `_total` is a [bare](Family::is_bare) one.
 ///
 /// # Errors
-/// [`ParseError`] with the number of the message; also if there are more than `most` samples. Whether samples of a family
+/// [`ParseError`] with the number of the message; also if there are more than `most` samples or families. Whether samples of a family
 /// have the same labels is not looked at.
 ///
 /// ```
@@ -37,6 +37,9 @@ pub fn protobuf(mut bytes: &[u8], most: usize) -> Result<Vec<FamilySnapshot>, Pa
     let (mut families, mut names, mut left) = (Vec::new(), HashSet::new(), most);
     while !bytes.is_empty() {
         let number = families.len() + 1;
+        if number > most {
+            return Err(ParseError::in_message(number, "there are more families than may be".to_owned()));
+        }
         let family = cut_off(&mut bytes).and_then(|message| {
             let (name, family) = family(message, &mut left)?;
             if names.insert(name) { Ok(family) } else { Err(format!("{} came before", family.family.text_name())) }

@@ -3,8 +3,9 @@
 use std::{collections::HashSet, sync::Arc};
 
 use tallymark_model::{
-    Body, Escaping, Exemplar, Family, Kind, Process, Sample, Snapshot, Timestamp, Value,
+    Body, Escaping, Exemplar, Family, FamilySnapshot, Kind, Process, Sample, Snapshot, Timestamp, Value,
     encode::{self, EncodeError},
+    parse,
 };
 
 use super::{assert_lines, collected, counter, native, openmetrics, owned, sample, text, trace};
@@ -166,6 +167,36 @@ fn a_family_without_series_prints_its_metadata() {
         &openmetrics(&[family], Escaping::Underscores),
         &["# HELP temp_celsius T.", "# TYPE temp_celsius gauge", "# UNIT temp_celsius celsius", "# EOF"],
     );
+}
+
+#[test]
+fn a_unit_that_the_written_name_does_not_end_in_is_left_out() {
+    for (name, unit, escaping, has_unit) in [
+        ("x_s", "s", Escaping::Underscores, true),
+        ("x.y_per_s", "per_s", Escaping::AllowUtf8, true),
+        ("x.y_per_s", "per_s", Escaping::Underscores, true),
+        ("x.y_per_s", "per_s", Escaping::Dots, false),
+        ("x_m²", "m²", Escaping::AllowUtf8, true),
+        ("x_m²", "m²", Escaping::Underscores, false),
+        ("x", "s", Escaping::Underscores, false),
+        ("xs", "s", Escaping::Underscores, false),
+        ("x_s\nup 0", "s\nup 0", Escaping::AllowUtf8, false),
+        ("x", "s\nup 0", Escaping::Underscores, false),
+    ] {
+        let family = Arc::new(Family::described(Kind::Gauge, name, "", unit));
+        let samples = vec![sample(name, &[], 1.0)];
+        let families = [FamilySnapshot { family, body: Body::Samples(samples) }];
+        let text = openmetrics(&families, escaping);
+        assert_eq!(text.contains("# UNIT "), has_unit, "{text}");
+        assert!(!text.contains("\nup 0"), "{text}");
+
+        let mut out = Vec::new();
+        encode::protobuf(&Snapshot { families: families.into() }, escaping, &mut out).unwrap();
+        let read = parse::protobuf(&out, 1).unwrap();
+        // Protobuf has names without escapes, and units as any text.
+        let has_unit = has_unit || escaping == Escaping::AllowUtf8 && name.ends_with("_s\nup 0");
+        assert_eq!(read[0].family.unit(), if has_unit { unit } else { "" }, "{name}");
+    }
 }
 
 #[test]

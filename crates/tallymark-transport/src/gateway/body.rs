@@ -74,9 +74,9 @@ fn families(headers: &HeaderMap, body: &[u8], most: usize) -> Result<Vec<FamilyS
     }
     let text = parse::utf8(body).map_err(Refusal::malformed)?;
     // Counted before they are read: a sample takes many times the room of its line.
-    if text.split('\n').filter(|line| !line.is_empty() && !line.starts_with('#')).count() > most {
+    if lines(text).into_iter().any(|count| count > most) {
         return Err(Refusal::too_much(format!(
-            "the body has more than {most} samples, which is the limit; push fewer"
+            "the body has more than {most} samples or families, which is the limit; push fewer"
         )));
     }
     if media_type != "application/openmetrics-text" {
@@ -84,4 +84,20 @@ fn families(headers: &HeaderMap, body: &[u8], most: usize) -> Result<Vec<FamilyS
     }
     let families = parse::openmetrics(text).map(|family| family.map(FamilySnapshot::from));
     families.collect::<Result<_, _>>().map_err(Refusal::malformed)
+}
+
+/// How many lines are samples, and how many of each keyword: each keyword may begin a family.
+fn lines(text: &str) -> [usize; 4] {
+    let mut counts = [0; 4];
+    let [samples, types, helps, units] = &mut counts;
+    for line in text.split('\n').filter(|line| !line.is_empty()) {
+        let Some(comment) = line.strip_prefix('#').map(str::trim_start) else {
+            *samples += 1;
+            continue;
+        };
+        for (keyword, count) in [("TYPE", &mut *types), ("HELP", &mut *helps), ("UNIT", &mut *units)] {
+            *count += usize::from(comment.starts_with(keyword));
+        }
+    }
+    counts
 }

@@ -10,11 +10,15 @@ use std::sync::Arc;
 use tallymark::{Changes, Revision};
 use tallymark_model::Kind;
 
+use super::Options;
 use super::document;
 use super::group::Group;
 use super::metric::{Family, Labels, all_labels};
 use super::path::Key;
 use super::refusal::Refusal;
+
+/// How many bytes a group's document may have: it is read and written whole, and a store must take it whole.
+const LARGEST_DOCUMENT: usize = 64 << 20;
 
 /// A group's key in the store.
 pub(super) type StoreKey = Arc<[u8]>;
@@ -24,7 +28,7 @@ pub(super) type StoreKey = Arc<[u8]>;
 pub(super) struct Cache {
     /// Up to which change of the store this goes.
     pub(super) revision: Revision,
-    groups: BTreeMap<StoreKey, Arc<Group>>,
+    groups: BTreeMap<StoreKey, Kept>,
     /// Documents that are no groups, and why.
     unreadable: BTreeMap<StoreKey, String>,
     names: HashMap<String, Name>,
@@ -34,7 +38,35 @@ pub(super) struct Cache {
     /// When groups end, in bits of the time, which are ordered as times are.
     ends: BTreeSet<(u64, StoreKey)>,
     lines: usize,
+    /// The bytes of all groups' documents.
+    bytes: usize,
     hashes: RandomState,
+}
+
+/// A group that may be kept.
+#[derive(Debug)]
+pub(super) struct Kept {
+    group: Arc<Group>,
+    /// How many bytes its document has.
+    bytes: usize,
+}
+
+/// A group and the document that the store is to keep of it.
+pub(super) struct Written {
+    kept: Kept,
+    document: Vec<u8>,
+}
+
+impl Written {
+    pub(super) fn new(group: Group) -> Written {
+        let document = document::write(&group);
+        Written { kept: Kept { group: Arc::new(group), bytes: document.len() }, document }
+    }
+
+    /// What the cache keeps, and what the store does.
+    pub(super) fn parts(self) -> (Kept, Vec<u8>) {
+        (self.kept, self.document)
+    }
 }
 
 /// What is known of a family's name.
@@ -48,12 +80,12 @@ struct Name {
 impl Cache {
     /// The group of a key in the store.
     pub(super) fn get(&self, key: &[u8]) -> Option<&Arc<Group>> {
-        self.groups.get(key)
+        self.groups.get(key).map(|kept| &kept.group)
     }
 
     /// All groups, in the order of their keys.
     pub(super) fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
-        self.groups.values()
+        self.groups.values().map(|kept| &kept.group)
     }
 
     /// Whether there is a document under this key.
@@ -84,10 +116,13 @@ impl Cache {
         }
         for (key, value) in changes.groups {
             let key = StoreKey::from(key);
-            match value.map(|bytes| document::read(&bytes)) {
-                None => self.put(key, None),
-                Some(Ok(group)) => self.put(key, Some(Arc::new(group))),
-                Some(Err(reason)) => {
+            let Some(document) = value else {
+                self.put(key, None);
+                continue;
+            };
+            match document::read(&document) {
+                Ok(group) => self.put(key, Some(Kept { group: Arc::new(group), bytes: document.len() })),
+                Err(reason) => {
                     self.put(key.clone(), None);
                     self.unreadable.insert(key, reason);
                 }
@@ -97,25 +132,28 @@ impl Cache {
     }
 
     /// Puts a group in the place of the one of this key.
-    pub(super) fn put(&mut self, key: StoreKey, group: Option<Arc<Group>>) {
+    pub(super) fn put(&mut self, key: StoreKey, new: Option<Kept>) {
         self.unreadable.remove(&key);
         let old = self.groups.remove(&key);
-        for (name, family) in changed(old.as_deref(), group.as_deref()) {
-            self.forget(&key, old.as_deref(), name, family);
+        let [before, after] = [&old, &new].map(|kept| kept.as_ref().map(|kept| &*kept.group));
+        for (name, family) in changed(before, after) {
+            self.forget(&key, before, name, family);
         }
-        for (name, family) in changed(group.as_deref(), old.as_deref()) {
-            self.learn(&key, group.as_deref(), name, family);
+        for (name, family) in changed(after, before) {
+            self.learn(&key, after, name, family);
         }
         if let Some(old) = &old {
-            self.lines -= old.lines();
-            self.ends.remove(&(end(old), key.clone()));
+            self.lines -= old.group.lines();
+            self.bytes -= old.bytes;
+            self.ends.remove(&(end(&old.group), key.clone()));
         }
-        if let Some(group) = group {
-            self.lines += group.lines();
-            if group.expires.is_some() {
-                self.ends.insert((end(&group), key.clone()));
+        if let Some(new) = new {
+            self.lines += new.group.lines();
+            self.bytes += new.bytes;
+            if new.group.expires.is_some() {
+                self.ends.insert((end(&new.group), key.clone()));
             }
-            self.groups.insert(key, group);
+            self.groups.insert(key, new);
         }
     }
 
@@ -150,7 +188,7 @@ impl Cache {
     /// Checks that a group in the place of the one of this key goes together with all others. What costs time is what the
     /// group has new.
     pub(super) fn check(&self, key: &StoreKey, group: &Group, own: &[(String, Kind)]) -> Result<(), Refusal> {
-        let old = self.groups.get(key).map(|group| &**group);
+        let old = self.get(key).map(|group| &**group);
         for (name, family) in changed(Some(group), old) {
             let elsewhere = |name: &str| {
                 let here = old.is_some_and(|old| old.families.contains_key(name));
@@ -192,17 +230,33 @@ impl Cache {
         let Some(owner) = hashes.iter().filter_map(|hash| self.owners.get(hash)).find(|owner| *owner != key) else {
             return Ok(());
         };
-        let labels = self.groups.get(owner).map(|group| shown(&group.key)).unwrap_or_default();
+        let labels = self.get(owner).map(|group| shown(&group.key)).unwrap_or_default();
         Err(Refusal::content(format!("{name} has a series that the group {labels} has, too, with the same labels")))
     }
 
-    /// Checks that all groups together keep within `most` samples with this group in the place of the one of this key.
-    pub(super) fn check_room(&self, key: &StoreKey, group: &Group, most: usize) -> Result<(), Refusal> {
-        let (before, after) = (self.groups.get(key).map_or(0, |old| old.lines()), group.lines());
+    /// Checks that all groups together keep within their bounds with this group in the place of the one of this key.
+    pub(super) fn check_room(&self, key: &StoreKey, new: &Written, options: &Options) -> Result<(), Refusal> {
+        let (new, old) = (&new.kept, self.groups.get(key));
+        let (before, after) = (old.map_or(0, |old| old.group.lines()), new.group.lines());
+        let most = options.max_series;
         if after > before && self.lines - before + after > most {
             return Err(Refusal::too_much(format!(
                 "with this push there would be more than {most} series in all groups, which is the limit; delete groups \
                  that are no longer needed, or raise the limit"
+            )));
+        }
+        let (before, after) = (old.map_or(0, |old| old.bytes), new.bytes);
+        if after > before && after > LARGEST_DOCUMENT {
+            return Err(Refusal::too_much(format!(
+                "with this push the group would have more than {LARGEST_DOCUMENT} bytes, which is the limit; push to \
+                 several groups"
+            )));
+        }
+        let most = options.max_bytes;
+        if after > before && self.bytes - before + after > most {
+            return Err(Refusal::too_much(format!(
+                "with this push all groups would have more than {most} bytes, which is the limit; delete groups that are \
+                 no longer needed, or raise the limit"
             )));
         }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Of a running total it is the growth since its writer's last push. A writer is known by the time at which its counting
 //! started, by a name it gives, or by both. The last totals of writers are kept beside the sum, and a writer that has not
-//! pushed for a day is forgotten. Of those that pushed once, as jobs do that have ended, only the last thousand are kept and
+//! pushed for a day is forgotten. Of those that pushed one total, as jobs do that have ended, only the last thousand are kept and
 //! those of the last hour: what a push costs does not grow with all the jobs of a day.
 //!
 //! A running total with a start time that is lower than the last one came late: a writer that starts again says a later
@@ -17,7 +17,7 @@ use tallymark_model::Exemplar;
 use super::Options;
 use super::metric::{Bucket, Histogram, Series, Value};
 
-/// How many writers of a series that pushed once are kept, however old they are.
+/// How many writers of a series that pushed one total are kept, however old they are.
 const KEPT_ONCE: usize = 1000;
 /// For how many seconds all of them are.
 const SURELY_KEPT: f64 = 3600.0;
@@ -36,7 +36,7 @@ pub(super) struct Writer {
     pub(super) seen: f64,
     /// What it pushed: the total; of a summary count and sum; of a histogram count, sum, and the series' buckets.
     pub(super) total: Vec<f64>,
-    /// Whether it has pushed more than once.
+    /// Whether it has pushed more than one total.
     pub(super) again: bool,
 }
 
@@ -143,7 +143,9 @@ fn last_total(
         writers.push(Writer { name, start, seen: now, total: numbers.to_vec(), again: false });
         return Ok(Last::Nothing);
     };
-    (writer.seen, writer.again) = (now, true);
+    writer.seen = now;
+    // A job that has ended may have had to push its one total twice.
+    writer.again |= writer.total != numbers;
     let has_fallen = fallen(&writer.total, numbers);
     if has_fallen && start.is_some() {
         return Ok(Last::Later);
@@ -152,7 +154,7 @@ fn last_total(
     Ok(if has_fallen { Last::Nothing } else { Last::Total(before) })
 }
 
-/// Makes room for a new writer: the one that pushed once, longest ago, is taken for a job that has ended.
+/// Makes room for a new writer: the one that pushed one total, longest ago, is taken for a job that has ended.
 fn forget_one(writers: &mut Vec<Writer>, now: f64) {
     let once = || writers.iter().enumerate().filter(|(_, writer)| !writer.again);
     if once().count() < KEPT_ONCE {

@@ -26,23 +26,27 @@ mod options;
 mod path;
 mod reading;
 mod refusal;
+mod scrapeable;
 mod snapshot;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
 
 use hyper::header::{ALLOW, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, StatusCode};
-use tallymark::Groups;
+use tallymark::{Groups, Revision};
 use tallymark_model::Snapshot;
 
 use ask::Ask;
-use cache::{Cache, StoreKey};
+use cache::{Cache, StoreKey, Written};
 use group::{Group, Push};
 pub use options::Options;
+pub use path::is_group;
 use refusal::Refusal;
 
 const TEXT: &str = "text/plain; charset=utf-8";
+/// How long the store may take to tell of all its groups, which is asked once: a gigabyte may be there.
+const LOADING: Duration = Duration::from_secs(60);
 /// What may be done to a group.
 const METHODS: &str = "DELETE, OPTIONS, POST, PUT";
 
@@ -100,6 +104,9 @@ pub enum Error {
     /// The store does not answer, or says no.
     #[error("the pushed groups cannot be read: {0}")]
     Store(#[from] tallymark::Error),
+    /// The store does not answer another request, and this one has waited for that.
+    #[error("the store of the pushed groups keeps other requests waiting; ask again later")]
+    Busy,
     /// A group's document cannot be read.
     #[error(
         "the pushed group {key} cannot be read: {reason}; upgrade tallymark here, or wipe the groups \
@@ -197,15 +204,15 @@ impl Gateway {
     /// # Errors
     /// [`Error`], as [`snapshot`](Self::snapshot) would give it.
     pub fn ping(&self) -> Result<(), Error> {
-        let mut state = self.state();
-        state.catch_up(self.limit())?;
+        let (mut state, limit) = self.state()?;
+        state.catch_up(limit)?;
         readable(&state.cache)
     }
 
     /// The groups that are shown now.
     fn groups(&self) -> Result<Vec<Arc<Group>>, Error> {
-        let mut state = self.state();
-        state.catch_up(self.limit())?;
+        let (mut state, limit) = self.state()?;
+        state.catch_up(limit)?;
         readable(&state.cache)?;
         let now = self.now();
         Ok(state.cache.groups().filter(|group| !group.has_ended(now)).cloned().collect())
@@ -229,11 +236,12 @@ impl Gateway {
             if ask.id.as_deref().is_some_and(|id| old.knows(id, now)) {
                 return Change::nothing(Ok(StatusCode::OK));
             }
-            let fits = |group: Group| -> Result<Arc<Group>, Refusal> {
+            let fits = |group: Group| -> Result<Written, Refusal> {
                 cache.check_key(&store_key, &group)?;
                 cache.check(&store_key, &group, &self.options.own)?;
-                cache.check_room(&store_key, &group, self.options.max_series)?;
-                Ok(Arc::new(group))
+                let written = Written::new(group);
+                cache.check_room(&store_key, &written, &self.options)?;
+                Ok(written)
             };
             let new = push.as_ref().map_err(Refusal::clone).and_then(|push| old.pushed(push, &ask, &self.options, now));
             match new.and_then(fits) {
@@ -267,35 +275,38 @@ impl Gateway {
     /// Makes a change: computes it from what is known, and writes it if the store holds nothing newer; else learns that, and
     /// computes it again.
     fn change(&self, compute: impl Fn(&Cache, f64) -> Change) -> Result<StatusCode, Refusal> {
-        let limit = self.limit();
-        let mut state = self.state();
+        let (mut state, limit) = self.state().map_err(Refusal::unavailable)?;
         let mut is_fresh = false;
         loop {
-            if Instant::now() > limit {
-                let reason = "other servers write to the store all the time; push again later";
-                return Err(Refusal::unavailable(reason));
-            }
             let now = self.now();
             // Groups that have ended go first: they are in nobody's way.
             let ended: Vec<_> = state.cache.ended(now).into_iter().map(|key| (key, None)).collect();
-            if !ended.is_empty() && !state.write(&ended, limit)? {
-                state.catch_up(limit).map_err(Refusal::unavailable)?;
-                continue;
+            if ended.is_empty() || state.write(ended, limit)? {
+                let change = compute(&state.cache, now);
+                // Nothing to write: then nothing but asking tells whether this is still so.
+                let is_done = if change.groups.is_empty() { is_fresh } else { state.write(change.groups, limit)? };
+                if is_done {
+                    return change.outcome;
+                }
             }
-            let change = compute(&state.cache, now);
-            // Nothing to write: then nothing but asking tells whether this is still so.
-            let is_done = if change.groups.is_empty() { is_fresh } else { state.write(&change.groups, limit)? };
-            if is_done {
-                return change.outcome;
+            if is_fresh && Instant::now() > limit {
+                let reason = "other servers write to the store all the time; push again later";
+                return Err(Refusal::unavailable(reason));
             }
             state.catch_up(limit).map_err(Refusal::unavailable)?;
             is_fresh = true;
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // What a thread that panicked left is as whole as ever: a group is put into the cache when it is written.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is known, once no other request uses it, and until when this one may.
+    fn state(&self) -> Result<(MutexGuard<'_, State>, Instant), Error> {
+        let limit = self.limit();
+        let mut state = wait_for(&self.state, limit).ok_or(Error::Busy)?;
+        if state.cache.revision != Revision::default() {
+            return Ok((state, limit));
+        }
+        state.catch_up(Instant::now() + LOADING)?;
+        Ok((state, self.limit()))
     }
 
     fn now(&self) -> f64 {
@@ -307,10 +318,23 @@ impl Gateway {
     }
 }
 
+/// Waits for a mutex that is held for as long as a store does not answer.
+fn wait_for<T>(mutex: &Mutex<T>, limit: Instant) -> Option<MutexGuard<'_, T>> {
+    loop {
+        match mutex.try_lock() {
+            Ok(held) => return Some(held),
+            // What a thread that panicked left is as whole as ever: a group is put into the cache when it is written.
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if Instant::now() >= limit => return None,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
 /// What becomes of groups, and of the request.
 struct Change {
     /// `None` deletes.
-    groups: Vec<(StoreKey, Option<Arc<Group>>)>,
+    groups: Vec<(StoreKey, Option<Written>)>,
     outcome: Result<StatusCode, Refusal>,
 }
 
@@ -329,13 +353,16 @@ impl State {
     }
 
     /// Writes groups, unless the store holds something newer than is known here; tells whether it did.
-    fn write(&mut self, groups: &[(StoreKey, Option<Arc<Group>>)], limit: Instant) -> Result<bool, Refusal> {
-        let documents: Vec<_> =
-            groups.iter().map(|(key, group)| (key.to_vec(), group.as_deref().map(document::write))).collect();
+    fn write(&mut self, groups: Vec<(StoreKey, Option<Written>)>, limit: Instant) -> Result<bool, Refusal> {
+        let parts = groups.into_iter().map(|(key, written)| {
+            let (kept, document) = written.map(Written::parts).unzip();
+            ((key.clone(), kept), (key.to_vec(), document))
+        });
+        let (kept, documents): (Vec<_>, Vec<_>) = parts.unzip();
         let written = self.groups.write(self.cache.revision, &documents, limit).map_err(Refusal::unavailable)?;
         let Some(revision) = written else { return Ok(false) };
-        for (key, group) in groups {
-            self.cache.put(key.clone(), group.clone());
+        for (key, group) in kept {
+            self.cache.put(key, group);
         }
         self.cache.revision = revision;
         Ok(true)

@@ -20,6 +20,10 @@ pub struct Options {
     /// 500 MB of memory. A push that would make more is refused with 413.
     pub max_series: usize,
 
+    /// How many bytes the documents of all groups together may have, as they are in the store; in memory they take several
+    /// times the room. Default: 256 MiB. A push that would make more is refused with 413.
+    pub max_bytes: usize,
+
     /// How many bytes a body may have when it is unpacked. Default: 64 MiB, half a million series. A larger one is refused
     /// with 413.
     pub max_decoded_bytes: usize,
@@ -47,7 +51,8 @@ pub struct Options {
     /// What `/api/v1/status` tells of the flags.
     pub flags: Vec<(String, String)>,
 
-    /// How long the store may take for one request. Default: 10 seconds.
+    /// How long the store may take for one request. Default: 10 seconds. What it held before may take longer to be read
+    /// first: a minute.
     pub timeout: Duration,
 
     /// What time it is, in seconds since the Unix epoch.
@@ -60,6 +65,7 @@ impl Default for Options {
             aggregate: false,
             ttl: None,
             max_series: 1_000_000,
+            max_bytes: 256 << 20,
             max_decoded_bytes: 64 << 20,
             max_writers: 10_000,
             writers: Duration::from_secs(24 * 3600),
@@ -80,6 +86,7 @@ impl fmt::Debug for Options {
             .field("aggregate", &self.aggregate)
             .field("ttl", &self.ttl)
             .field("max_series", &self.max_series)
+            .field("max_bytes", &self.max_bytes)
             .finish_non_exhaustive()
     }
 }

@@ -13,6 +13,7 @@ use percent_encoding::percent_decode_str;
 use tallymark_model::name::{check_label, is_legacy_label};
 
 use super::refusal::Refusal;
+use super::scrapeable::colliding;
 
 /// What comes before the group's labels.
 const PREFIX: &str = "/metrics/job";
@@ -22,7 +23,13 @@ const BASE64: &str = "@base64";
 pub(super) type Key = BTreeMap<String, String>;
 
 /// Whether the path is one that groups are pushed to.
-pub(super) fn is_group(path: &str) -> bool {
+///
+/// ```
+/// use tallymark_transport::gateway::is_group;
+/// assert!(is_group("/metrics/job/backup") && is_group("/metrics/job@base64/YS9i"));
+/// assert!(!is_group("/metrics/job/") && !is_group("/metrics"));
+/// ```
+pub fn is_group(path: &str) -> bool {
     let rest = path.strip_prefix(PREFIX).map(|rest| rest.strip_prefix(BASE64).unwrap_or(rest));
     rest.is_some_and(|rest| rest.starts_with('/') && rest.len() > 1)
 }
@@ -59,6 +66,11 @@ pub(super) fn key(path: &str, utf8_names: bool) -> Result<Key, Refusal> {
         }
     }
     key.insert("job".to_owned(), job);
+    if let Some([one, other]) = colliding(key.keys().map(String::as_str)) {
+        let reason =
+            format!("the labels {one:?} and {other:?} are one to whoever asks for names without quotes; rename one");
+        return Err(Refusal::malformed(reason));
+    }
     Ok(key)
 }
 
@@ -179,6 +191,7 @@ mod tests {
         assert!(read("/metrics/job/a/U___zz_/x").is_err());
         assert!(read("/metrics/job/a/U___d800_/x").is_err());
         assert!(read("/metrics/job/a/U______name/x").is_err());
+        assert!(read("/metrics/job/a/U__a_2e_b/x/a_b/y").is_err());
         assert_eq!(labels("/metrics/job/a/U__k/x").unwrap()[0].0, "U__k");
     }
 

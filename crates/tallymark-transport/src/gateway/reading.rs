@@ -11,6 +11,7 @@ use tallymark_model::{Exemplar, FamilySnapshot, Kind, NativeHistogram, Sample, n
 use super::metric::{Bucket, Family, Histogram, Labels, Series, Value, exact};
 use super::path::Key;
 use super::refusal::Refusal;
+use super::scrapeable;
 
 /// The families that a body has, as a group of the key keeps them.
 pub(super) fn families(body: Vec<FamilySnapshot>, key: &Key, now: f64) -> Result<BTreeMap<String, Family>, Refusal> {
@@ -30,7 +31,7 @@ pub(super) fn families(body: Vec<FamilySnapshot>, key: &Key, now: f64) -> Result
         let family = families.entry(name.clone()).or_insert_with(|| Family {
             kind,
             help: described.help().to_owned(),
-            unit: described.unit().to_owned(),
+            unit: scrapeable::unit(described.name(), described.unit()).to_owned(),
             pushed: now,
             series: BTreeMap::new(),
         });
@@ -96,15 +97,16 @@ impl Builder<'_> {
         let is_new = !self.series.contains_key(&labels);
         let draft = self.series.entry(labels.clone()).or_default();
         let twice = || Err(duplicate(&sample.name, &labels));
-        let exemplar = sample.exemplar.map(Box::new);
+        let exemplar = sample.exemplar.filter(scrapeable::can_carry).map(Box::new);
+        let native = sample.native_histogram.map(|native| showable(self.kind, *native, &sample.name)).transpose()?;
         let put = |place: &mut Option<f64>| place.replace(sample.value).is_some();
         let is_twice = match (self.kind, &*suffix, bound) {
             (Kind::Histogram | Kind::GaugeHistogram, "_bucket", Some(bound)) => {
                 draft.buckets.push(Bucket { bound, count: sample.value, exemplar });
                 false
             }
-            (Kind::Histogram | Kind::GaugeHistogram, "", None) if sample.native_histogram.is_some() => {
-                std::mem::replace(&mut draft.native, sample.native_histogram.map(|native| *native)).is_some()
+            (Kind::Histogram | Kind::GaugeHistogram, "", None) if native.is_some() => {
+                std::mem::replace(&mut draft.native, native).is_some()
             }
             (Kind::Histogram | Kind::Summary, "_count", None) | (Kind::GaugeHistogram, "_gcount", None) => {
                 put(&mut draft.count)
@@ -172,6 +174,17 @@ impl Draft {
     }
 }
 
+/// A native histogram as it can be shown.
+fn showable(kind: Kind, mut native: NativeHistogram, sample: &str) -> Result<NativeHistogram, Refusal> {
+    if let Some(problem) = scrapeable::problem(&native) {
+        return Err(Refusal::content(format!("the native histogram {sample} cannot be kept: {problem}")));
+    }
+    // OpenMetrics has none for those of gauges.
+    native.exemplars.retain(|_| kind == Kind::Histogram);
+    native.exemplars.retain(scrapeable::can_carry);
+    Ok(native)
+}
+
 /// The number in a label that a type writes itself, which is taken off the labels.
 fn taken(labels: &mut Vec<(String, String)>, reserved: &str, sample: &str) -> Result<Option<f64>, Refusal> {
     let Some(at) = labels.iter().position(|(name, _)| name == reserved) else { return Ok(None) };
@@ -193,6 +206,13 @@ fn own_labels(mut labels: Vec<(String, String)>, key: &Key, sample: &str) -> Res
     labels.sort();
     if labels.windows(2).any(|pair| matches!(pair, [one, other] if one.0 == other.0)) {
         return Err(Refusal::content(format!("{sample} has a label twice; leave one of them out")));
+    }
+    let names = key.keys().chain(labels.iter().map(|(name, _)| name)).map(String::as_str);
+    if let Some([one, other]) = scrapeable::colliding(names) {
+        let reason = format!(
+            "the labels {one:?} and {other:?} of {sample} are one to whoever asks for names without quotes; rename one"
+        );
+        return Err(Refusal::content(reason));
     }
     Ok(labels)
 }

@@ -111,6 +111,33 @@ fn what_a_body_grows_to_is_bounded() {
 }
 
 #[test]
+fn a_body_of_too_many_families_is_refused_before_it_is_read() {
+    let pushes = Pushes::new(Options { max_series: 5, ..Options::default() });
+    let push = |content_type: &str, body: &[u8]| {
+        let answer = pushes.ask(Method::PUT, "/metrics/job/a", &[("content-type", content_type)], body);
+        (answer.status.as_u16(), String::from_utf8(answer.body).unwrap())
+    };
+    for (content_type, keyword, text, end) in [
+        ("text/plain", "TYPE", "gauge", ""),
+        ("text/plain", "HELP", "Help.", ""),
+        ("application/openmetrics-text", "TYPE", "gauge", "# EOF\n"),
+        ("application/openmetrics-text", "HELP", "Help.", "# EOF\n"),
+        ("application/openmetrics-text", "UNIT", "s", "# EOF\n"),
+    ] {
+        let body = |families: u32| -> String {
+            (0..families).map(|at| format!("# {keyword} x{at}_s {text}\n")).chain([end.to_owned()]).collect()
+        };
+        assert_eq!(push(content_type, body(5).as_bytes()).0, 200, "{content_type} {keyword}");
+        let (status, reason) = push(content_type, body(6).as_bytes());
+        assert_eq!(status, 413, "{content_type} {keyword}");
+        assert!(reason.starts_with("the body has more than 5 samples or families"), "{reason}");
+    }
+    let empty = |families: u8| (0..families).flat_map(|at| [3, 0x0a, 1, b'a' + at]).collect::<Vec<u8>>();
+    assert_eq!(push(PROTOBUF, &empty(5)).0, 200);
+    assert_eq!(push(PROTOBUF, &empty(6)).1, "message 6: there are more families than may be\n");
+}
+
+#[test]
 fn a_body_of_too_many_samples_is_refused_before_it_is_read() {
     let pushes = Pushes::new(Options { max_series: 5, ..Options::default() });
     for (content_type, end) in [("text/plain", ""), ("application/openmetrics-text", "# EOF\n")] {

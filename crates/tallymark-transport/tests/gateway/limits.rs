@@ -21,6 +21,21 @@ fn more_series_than_may_be_are_refused() {
 }
 
 #[test]
+fn more_bytes_than_may_be_are_refused() {
+    let pushes = Pushes::new(Options { max_bytes: 3000, ..Options::default() });
+    let long = |name: &str, length: usize| format!("{name}{{a=\"{}\"}} 1\n", "x".repeat(length));
+    assert_eq!(pushes.put("/metrics/job/a", &long("x", 2000)), 200);
+    assert_eq!(pushes.put("/metrics/job/b", &long("y", 2000)), 413);
+    assert_eq!(pushes.post("/metrics/job/a", &long("y", 2000)), 413);
+    assert_eq!(pushes.put("/metrics/job/a", &long("x", 1000)), 200, "what makes it less is taken");
+    assert_eq!(pushes.put("/metrics/job/b", &long("y", 1000)), 200);
+    assert_eq!(pushes.put("/metrics/job/b", &long("y", 2000)), 413);
+
+    pushes.delete("/metrics/job/a");
+    assert_eq!(pushes.put("/metrics/job/b", &long("y", 2000)), 200);
+}
+
+#[test]
 fn a_refused_push_makes_no_group_where_there_is_no_room() {
     let pushes = Pushes::new(Options { max_series: 3, ..Options::default() });
     assert_eq!(pushes.put("/metrics/job/a", "x 1\n"), 200);

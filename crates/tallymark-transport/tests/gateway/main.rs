@@ -7,7 +7,9 @@ mod bodies;
 mod limits;
 mod refusals;
 mod replacing;
+mod scrapes;
 mod several;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -71,6 +71,10 @@ pub(super) struct Pushing {
     #[arg(long = "push.max-series", value_name = "N", default_value = "1000000")]
     max_series: usize,
 
+    /// Bytes of all groups together, as the store keeps them; a push of more is refused
+    #[arg(long = "push.max-bytes", value_name = "BYTES", default_value = "256MiB", value_parser = bytes)]
+    max_bytes: usize,
+
     /// The largest body of a push when it is unpacked; a larger one gets 413
     #[arg(long = "push.max-decoded", value_name = "BYTES", default_value = "64MiB", value_parser = bytes)]
     max_decoded: usize,
@@ -90,6 +94,7 @@ impl Pushing {
         let flags = [
             ("push.aggregate", self.aggregate.to_string()),
             ("push.enable-utf8-names", self.utf8_names.to_string()),
+            ("push.max-bytes", self.max_bytes.to_string()),
             ("push.max-decoded", self.max_decoded.to_string()),
             ("push.max-series", self.max_series.to_string()),
             ("push.ttl", self.ttl.map_or(String::new(), |ttl| format!("{ttl:?}"))),
@@ -98,6 +103,7 @@ impl Pushing {
             aggregate: self.aggregate,
             ttl: self.ttl,
             max_series: self.max_series,
+            max_bytes: self.max_bytes,
             max_decoded_bytes: self.max_decoded,
             utf8_names: self.utf8_names,
             build: vec![("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],
