@@ -325,6 +325,39 @@ def test_a_file_that_breaks_later_closes_what_it_guarded(serve: Serve, config: C
     assert ["401", "200"] == [curl(server, url, *user)[0] for user in ([], ["-u", "anna:secret"])]
 
 
+def test_a_file_that_is_written_in_place_opens_nothing_meanwhile(
+    serve: Serve, config: Config, tmp_path: Path
+) -> None:
+    """It is empty for a moment, which is a good file that asks for no password."""
+    anna = {"basic_auth_users": {"anna": HASHES["secret"]}}
+    server = serve(config(anna))
+    url = f"http://{server.address}/metrics"
+
+    (tmp_path / "web.yml").write_text("")
+
+    assert ["500", "500"] == [curl(server, url, *user)[0] for user in ([], ["-u", "anna:secret"])]
+    wait_until(lambda: "basic_auth_users went" in server.said(), "the log says why")
+
+    (tmp_path / "web.yml").write_text(json.dumps(anna))
+    assert ["401", "200"] == [curl(server, url, *user)[0] for user in ([], ["-u", "anna:secret"])]
+
+
+def test_clients_must_show_a_certificate_as_long_as_the_server_runs(
+    serve: Serve, config: Config, papers: Path
+) -> None:
+    """A file that is cut off there still has TLS."""
+    demand = {
+        "client_auth_type": "RequireAndVerifyClientCert",
+        "client_ca_file": f"{papers}/ca.pem",
+    }
+    server = serve(config(tls(papers, **demand)))
+
+    config(tls(papers))
+
+    assert curl(server, at(server, "/metrics"), "--cacert", papers / "ca.pem")[0] == "000"
+    wait_until(lambda: "clients' certificates" in server.said(), "the log says why")
+
+
 def test_tls_does_not_go_away_while_the_server_runs(
     serve: Serve, config: Config, papers: Path
 ) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import urllib.request
@@ -24,18 +26,54 @@ def test_a_scrape_shows_every_store_and_what_was_pushed(
 ) -> None:
     """Series of the same name and labels of two stores are one, added up."""
     other = f"file:{tmp_path / 'other.tally'}"
-    first = serve(store)
-    assert first.push("jobs_total 1\n") == 200
-    first.stop()
-    both = serve(other, store)
-    assert both.push("jobs_total 2\n", "job/other") == 200
-    assert both.push("mine 3\n", "job/other") == 200
+    for url, amount in ((store, 1), (other, 2)):
+        subprocess.run([tallymark, "inc", "jobs_total", str(amount), "--store", url], check=True)
+    server = serve(store, other)
+    assert server.push("mine 3\n", "job/other") == 200
 
-    found = both.metrics()
+    found = server.metrics()
 
-    assert found["jobs_total{instance=,job=test}"] == 1
-    assert found["jobs_total{instance=,job=other}"] == 2
+    assert found["jobs_total{}"] == 3
     assert found["mine{instance=,job=other}"] == 3
+
+
+def test_what_was_pushed_is_kept_beside_the_first_store(
+    serve: Serve, store: str, tmp_path: Path
+) -> None:
+    """And shown by a server that has that store first."""
+    other = f"file:{tmp_path / 'other.tally'}"
+    server = serve(store, other)
+    assert server.push("x 1\n", "job/a") == 200
+    server.stop()
+
+    assert serve(other, store).metrics() == {}
+    assert serve(store).metrics() == {"x{instance=,job=a}": 1}
+
+
+def test_another_store_that_is_away_takes_only_its_series_with_it(
+    serve: Serve, store: str, redis: Redis, tmp_path: Path
+) -> None:
+    """The scrape says so; what was pushed is there."""
+    server = serve(store, f"redis://{HOST}:{redis.port}/0?spool={tmp_path}/spool.tally")
+    assert server.push("x 1\n", "job/a") == 200
+    redis.kill()
+
+    assert server.metrics() == {"x{instance=,job=a}": 1}
+    wait_until(
+        lambda: "\ntallymark_store_up 0.0\n" in server.ask("GET", "/metrics").text,
+        "the scrape says that the store is away",
+    )
+    assert server.ask("GET", "/-/ready").status == 200
+
+
+def test_a_store_is_named_once(tallymark: str, store: str) -> None:
+    """Twice, it would be added up with itself."""
+    done = subprocess.run(
+        [tallymark, "serve", store, store], capture_output=True, text=True, timeout=60
+    )
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "named twice" in done.stderr
 
 
 def test_a_scrape_comes_in_the_format_and_the_coding_that_is_asked_for(serve: Serve) -> None:
@@ -129,6 +167,31 @@ def test_a_prefix_and_a_path_move_everything(serve: Serve) -> None:
     ] * 2
     assert server.ask("GET", "/push/-/healthy").status == 200
     assert "/push/all" in server.said()
+
+
+def test_the_metrics_may_be_at_the_root(serve: Serve) -> None:
+    """And from where they would be there is a way to them."""
+    server = serve("--web.telemetry-path=/", "--web.route-prefix=push")
+
+    assert "tallymark_build_info" in server.ask("GET", "/push/").text
+    moved = server.ask("GET", "/push/metrics")
+    assert (302, "./") == (moved.status, moved.headers["location"])
+    assert f"http://{server.address}/push/\n" in server.said()
+
+
+def test_a_body_has_its_room_until_it_is_done(serve: Serve, store: str, tmp_path: Path) -> None:
+    """Also if its client was told that it takes too long."""
+    server = serve(store, "--web.max-body=1KiB", "--web.max-bodies=1KiB", "--web.answer-timeout=1s")
+    assert server.push("x 1\n") == 200
+    with contextlib.closing(sqlite3.connect(tmp_path / "metrics.tally.groups")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        late = server.ask("POST", "/metrics/job/a", "x 1\n")
+        again = server.ask("POST", "/metrics/job/a", "x 1\n")
+        other.rollback()
+
+    assert (503, True) == (late.status, "may still be" in late.text)
+    assert (503, True) == (again.status, "room" in again.text)
+    wait_until(lambda: server.push("x 1\n") == 200, "there is room again")
 
 
 def test_clients_end_the_server_if_they_may(serve: Serve) -> None:
@@ -235,6 +298,21 @@ def test_a_push_that_has_begun_is_answered_before_the_end(serve: Serve, store: s
     assert server.process.returncode == 0
     server.start()
     assert server.metrics() == {"x{instance=,job=last}": 1}
+
+
+def test_a_second_signal_ends_it_at_once(serve: Serve) -> None:
+    """As a program ends that knows nothing of signals."""
+    server = serve()
+    head = f"POST /metrics/job/last HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 4\r\n\r\n"
+    with server.connect() as client:
+        client.sendall(head.encode() + b"x ")
+        wait_until(lambda: server.sample("tallymark_http_bodies_bytes") > 0, "the push has begun")
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: _is_refused(server), "the server takes no more clients")
+
+        server.process.send_signal(signal.SIGINT)
+
+        assert server.process.wait(60) == -signal.SIGINT
 
 
 def _is_refused(server: Gateway) -> bool:

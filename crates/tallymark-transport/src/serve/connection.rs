@@ -68,8 +68,9 @@ where
 
     let mut stream = connection.into_parts().io.into_inner();
     // Said aloud, since a forked child may hold a copy of the socket, and then closing ours tells the client nothing.
-    // An error means that the client has gone already.
-    let _ = stream.shutdown().await;
+    // An error means that the client has gone already. Not for long: TLS sends what it holds first, which a client that
+    // does not read never takes.
+    let _ = timeout(A::LINGER.0, stream.shutdown()).await;
     if ended && !stopping {
         tokio::select! {
             () = linger(&mut stream, A::LINGER) => {}

@@ -229,6 +229,7 @@ async fn accept<A: Service>(
     let mut stop = link.stop.subscribe();
     let mut connections = JoinSet::new();
     let mut trouble = Trouble::default();
+    let mut turn = 0;
     loop {
         let accepted = tokio::select! {
             // In this order: no connection is taken after the stop, and none is counted that has ended.
@@ -242,8 +243,9 @@ async fn accept<A: Service>(
                 service.connected(connections.len());
                 continue;
             }
-            accepted = next(&listeners) => accepted,
+            accepted = next(&listeners, turn) => accepted,
         };
+        turn = (turn + 1) % listeners.len().max(1);
         match accepted {
             Ok((socket, _)) if connections.len() < options.max_connections => {
                 trouble.is_over();
@@ -272,10 +274,11 @@ async fn accept<A: Service>(
     let _ = timeout(options.shutdown_timeout, all_ended).await;
 }
 
-/// The next client of any of them.
-async fn next(listeners: &[tokio::net::TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+/// The next client of any of them. The one whose turn it is is asked first, so that a busy one keeps no other waiting.
+async fn next(listeners: &[tokio::net::TcpListener], turn: usize) -> io::Result<(TcpStream, SocketAddr)> {
     poll_fn(|cx| {
-        let mut ready = listeners.iter().filter_map(|listener| match listener.poll_accept(cx) {
+        let in_turn = listeners.iter().cycle().skip(turn).take(listeners.len());
+        let mut ready = in_turn.filter_map(|listener| match listener.poll_accept(cx) {
             Poll::Ready(accepted) => Some(accepted),
             Poll::Pending => None,
         });

@@ -34,8 +34,8 @@ pub(super) struct Listening {
     #[arg(long = "web.tokens.file", value_name = "FILE")]
     tokens_file: Option<PathBuf>,
 
-    /// The path of the metrics
-    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = path)]
+    /// The path of the metrics; at / there is no page
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path)]
     telemetry_path: String,
 
     /// The URL that clients know; its path is the default of --web.route-prefix
@@ -43,7 +43,7 @@ pub(super) struct Listening {
     external_path: Option<String>,
 
     /// What stands before every path
-    #[arg(long = "web.route-prefix", value_name = "PATH", value_parser = path)]
+    #[arg(long = "web.route-prefix", value_name = "PATH", value_parser = route_prefix)]
     route_prefix: Option<String>,
 
     /// Let clients end the server: PUT or POST /-/quit
@@ -234,6 +234,16 @@ fn path(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// A path that may be the root.
+fn telemetry_path(text: &str) -> Result<String, &'static str> {
+    path(text).map(|path| if path.is_empty() { "/".to_owned() } else { path })
+}
+
+/// A path whose first slash may be left out, as for the Pushgateway.
+fn route_prefix(text: &str) -> Result<String, &'static str> {
+    path(&format!("/{}", text.trim_start_matches('/')))
+}
+
 /// The path of a URL; a URL may be a path alone, as for the Pushgateway.
 fn path_of_url(url: &str) -> Result<String, &'static str> {
     let rest = match url.split_once("://") {
@@ -302,6 +312,18 @@ mod tests {
         for url in ["ftp://metrics.example/", "metrics.example/push", "http://metrics.example/?a=b"] {
             assert!(path_of_url(url).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn a_path_may_be_the_root_and_a_prefix_may_lack_its_slash() {
+        for (text, path) in [("/metrics", "/metrics"), ("/all/", "/all"), ("/", "/")] {
+            assert_eq!(Ok(path.to_owned()), telemetry_path(text), "{text}");
+        }
+        for (text, prefix) in [("push", "/push"), ("/push/", "/push"), ("a/b/", "/a/b"), ("/", ""), ("", "")] {
+            assert_eq!(Ok(prefix.to_owned()), route_prefix(text), "{text}");
+        }
+        assert!(telemetry_path("metrics").is_err());
+        assert!(route_prefix("push?a=b").is_err());
     }
 
     #[test]

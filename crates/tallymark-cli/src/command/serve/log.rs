@@ -18,7 +18,7 @@ pub(super) enum Level {
 /// How it is written.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
-    /// A line for people and for tools that split words
+    /// [TIME LEVEL] TEXT, for people; the Pushgateway's name, without its keys
     Logfmt,
     /// A JSON object a line
     Json,

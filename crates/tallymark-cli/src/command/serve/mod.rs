@@ -18,7 +18,8 @@ use listenfd::ListenFd;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tallymark::Store;
+use signal_hook::low_level::emulate_default_handler;
+use tallymark::{Groups, Store};
 use tallymark_transport::serve::{Web, listen};
 use tallymark_transport::{ServeError, Server};
 
@@ -32,7 +33,7 @@ const OTHER_FILES: u64 = 256;
 ///
 /// Metrics are at /metrics, a page for people at /, pushes go to /metrics/job/NAME.
 ///
-/// Ends with 0 at SIGINT (Ctrl-C) or SIGTERM, when requests that have come are answered.
+/// Ends with 0 at SIGINT (Ctrl-C) or SIGTERM, when requests that have come are answered; at a second one, at once.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -76,9 +77,10 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Error> {
         log::start(self.log_level, self.log_format);
-        let stores = self.open()?;
+        let stores = stores::open(self.urls())?;
         let urls: Vec<String> = stores.iter().map(Store::url).collect();
-        let (groups, sources) = stores::sources(&stores)?;
+        let groups = Groups::open(stores.first().unwrap_or(&Store::Memory))?;
+        let sources = stores.iter().map(stores::series).collect();
 
         let options = self.limits.server();
         allow_files(options.max_connections);
@@ -96,21 +98,22 @@ impl Serve {
         let _ = writeln!(io::stderr(), "serving {} at {}", urls.join(", "), at.join(", "));
         let told = server.clone();
         thread::spawn(move || {
-            signals.forever().next();
+            let mut signals = signals.forever();
+            signals.next();
             told.shutdown();
+            // Whoever asks again does not want to wait for the clients. If this process cannot be ended so, it ends soon.
+            if let Some(signal) = signals.next() {
+                let _ = emulate_default_handler(signal);
+            }
         });
         server.join();
         Ok(())
     }
 
-    /// The stores; memory if none is named.
-    fn open(&self) -> Result<Vec<Store>, Error> {
+    /// The stores' URLs, in whichever way they were named.
+    fn urls(&self) -> Vec<String> {
         let file = self.persistence_file.iter().map(|path| format!("file:{}", path.display()));
-        let mut urls: Vec<String> = self.stores.iter().cloned().chain(file).collect();
-        if urls.is_empty() {
-            urls.push("memory:".to_owned());
-        }
-        urls.iter().map(|url| Ok(Store::open(url)?)).collect()
+        self.stores.iter().cloned().chain(file).collect()
     }
 
     /// The sockets, with their addresses.

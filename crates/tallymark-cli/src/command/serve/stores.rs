@@ -1,39 +1,34 @@
-//! What stores hold, for a scrape: their series, and the groups that were pushed beside them.
+//! The stores of a server: opened, each once, and what of them is scraped.
 
-use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
 use std::sync::Arc;
 
-use tallymark::model::Snapshot;
-use tallymark::{Groups, Registry, Store};
-use tallymark_transport::gateway::{self, Gateway};
+use tallymark::{Registry, Store};
 use tallymark_transport::{Source, SourceError};
 
 use crate::error::Error;
 
-/// The groups of the first store, which take pushes, and all else that is scraped.
-pub(super) fn sources(stores: &[Store]) -> Result<(Groups, Vec<Arc<dyn Source>>), Error> {
-    let mut sources: Vec<Arc<dyn Source>> = Vec::new();
-    for store in stores {
-        sources.push(Arc::new(Series(Registry::with_store(store.clone()))));
+/// Opens stores; memory if none is named.
+///
+/// # Errors
+/// [`Error::Store`], and [`Error::Usage`] for a store that is named twice, which would be counted twice.
+pub(super) fn open(mut urls: Vec<String>) -> Result<Vec<Store>, Error> {
+    if urls.is_empty() {
+        urls.push("memory:".to_owned());
     }
-    for store in stores.iter().skip(1) {
-        sources.push(Arc::new(Gateway::open(Groups::open(store)?, gateway::Options::default())));
+    let mut stores: Vec<Store> = Vec::new();
+    for url in urls {
+        let store = Store::open(&url)?;
+        if stores.iter().any(|other| other.is(&store) || other.url() == store.url()) {
+            let problem = format!("{} is named twice, and would be added up with itself; name it once", store.url());
+            return Err(Error::Usage(problem));
+        }
+        stores.push(store);
     }
-    let groups = Groups::open(stores.first().unwrap_or(&Store::Memory))?;
-    Ok((groups, sources))
+    Ok(stores)
 }
 
-/// The series of a store.
-struct Series(Registry);
-
-impl Source for Series {
-    fn snapshot(&self, names: &[String]) -> Result<Snapshot, SourceError> {
-        let snapshot = self.0.snapshot();
-        if names.is_empty() {
-            return Ok(snapshot);
-        }
-        let names: HashSet<&str, RandomState> = names.iter().map(String::as_str).collect();
-        Ok(snapshot.restrict(&names))
-    }
+/// The series of a store. The server restricts them to what is asked for, after it has added up all stores.
+pub(super) fn series(store: &Store) -> Arc<dyn Source> {
+    let registry = Registry::with_store(store.clone());
+    Arc::new(move |_: &[String]| Ok::<_, SourceError>(registry.snapshot()))
 }

@@ -28,8 +28,15 @@ pub(super) struct Bodies {
 /// A body that has come, and its part of the room until it is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    pub(super) bytes: Vec<u8>,
+    bytes: Vec<u8>,
     room: Option<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    /// The body. Not a field that is seen outside, or a closure would take it and leave the room behind.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Bodies {

@@ -17,11 +17,13 @@ pub(super) struct Everything {
     pub(super) gateway: Gateway,
     /// What was left out of the last snapshot.
     told: Mutex<Vec<String>>,
+    /// Why the last that asked was told that nothing is ready; empty if it is.
+    trouble: Mutex<String>,
 }
 
 impl Everything {
     pub(super) fn new(own: Own, sources: Vec<Arc<dyn Source>>, gateway: Gateway) -> Everything {
-        Everything { own, sources, gateway, told: Mutex::default() }
+        Everything { own, sources, gateway, told: Mutex::default(), trouble: Mutex::default() }
     }
 
     /// Says, once, what a snapshot leaves out.
@@ -31,6 +33,20 @@ impl Everything {
             log::warn!("{text}; rename one of the two");
         }
         *told = left_out;
+    }
+
+    /// Says when the reason for not being ready changes.
+    fn tell_ready(&self, ready: &Result<(), SourceError>) {
+        let now = ready.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if *trouble != now {
+            if now.is_empty() {
+                log::info!("ready again")
+            } else {
+                log::error!("not ready: {now}")
+            }
+            *trouble = now;
+        }
     }
 }
 
@@ -52,20 +68,9 @@ impl Source for Everything {
     }
 
     fn ready(&self) -> Result<(), SourceError> {
-        self.gateway.ping()?;
-        self.sources.iter().try_for_each(|source| source.ready())
-    }
-}
-
-/// The groups beside a store, for a server that takes pushes elsewhere.
-impl Source for Gateway {
-    fn snapshot(&self, names: &[String]) -> Result<Snapshot, SourceError> {
-        let names: HashSet<&str, RandomState> = names.iter().map(String::as_str).collect();
-        let all = Gateway::snapshot(self)?;
-        Ok(if names.is_empty() { all } else { all.restrict(&names) })
-    }
-
-    fn ready(&self) -> Result<(), SourceError> {
-        Ok(self.ping()?)
+        let groups = self.gateway.ping().map_err(SourceError::from);
+        let ready = groups.and_then(|()| self.sources.iter().try_for_each(|source| source.ready()));
+        self.tell_ready(&ready);
+        ready
     }
 }

@@ -141,7 +141,7 @@ impl Web {
             Route::Push => {
                 let started = Instant::now();
                 let held = self.bodies.read(body).await?;
-                let (method, bytes) = (head.method.clone(), held.bytes.len());
+                let (method, bytes) = (head.method.clone(), held.bytes().len());
                 let answer = self.gateway(&self.pushes, path.to_owned(), head, held).await?;
                 self.everything.own.pushed(&method, bytes, started.elapsed());
                 Ok(answer)
@@ -149,16 +149,14 @@ impl Web {
             Route::Delete | Route::Wipe => self.gateway(&self.pushes, path.to_owned(), head, Held::default()).await,
             Route::Groups => self.gateway(&self.reads, path.to_owned(), head, Held::default()).await,
             Route::Healthy => Ok(text("OK")),
-            Route::Ready => self.ready().await,
+            Route::Ready => self.ready(config).await,
             Route::Quit => {
                 self.quit.notify_one();
                 Ok(text("Requesting termination... Goodbye!"))
             }
             Route::Page => Ok(asset(path, &head).unwrap_or_else(|| self.routes.not_found().answer())),
-            Route::Root => {
-                let page = format!("{}/", self.routes.prefix());
-                Ok(respond(StatusCode::FOUND, &[(LOCATION, &page)], Vec::new()))
-            }
+            Route::Root => Ok(elsewhere(&format!("{}/", self.routes.prefix()))),
+            Route::Moved => Ok(elsewhere(&self.routes.moved())),
         }
     }
 
@@ -167,7 +165,7 @@ impl Web {
         let done = self.in_turn(turns, move |everything| {
             // The head of an answer is the same with and without its body, which the HTTP library leaves out.
             let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
-            let (query, headers, body) = (head.uri.query(), &head.headers, &held.bytes);
+            let (query, headers, body) = (head.uri.query(), &head.headers, held.bytes());
             everything.gateway.handle(&gateway::Request { method, path: &path, query, headers, body })
         });
         match done.await? {
@@ -210,11 +208,11 @@ impl Web {
         answer
     }
 
-    /// Whether a scrape would be answered.
-    async fn ready(&self) -> Result<Answer, Refusal> {
+    /// Whether a scrape would be answered. If who asks may be anybody, the reason is in the log only: it names stores.
+    async fn ready(&self, config: &Config) -> Result<Answer, Refusal> {
         match self.in_turn(&self.reads, |everything| everything.ready().map_err(|error| error.to_string())).await? {
             Some(Ok(Ok(()))) => Ok(text("OK")),
-            Some(Ok(Err(problem))) => Err(Refusal::NotReady(problem)),
+            Some(Ok(Err(problem))) => Err(Refusal::NotReady(config.tokens.is_none().then_some(problem))),
             Some(Err(panic)) => Ok(failed(&panic_text("the store", panic))),
             None => Err(Refusal::AnswerTime(self.answer_timeout)),
         }
@@ -295,6 +293,10 @@ impl Server {
 
 fn text(line: &str) -> Answer {
     respond(StatusCode::OK, &[(CONTENT_TYPE, TEXT)], format!("{line}\n").into_bytes())
+}
+
+fn elsewhere(location: &str) -> Answer {
+    respond(StatusCode::FOUND, &[(LOCATION, location)], Vec::new())
 }
 
 /// An answer of the gateway, as HTTP has it.

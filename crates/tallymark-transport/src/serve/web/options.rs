@@ -13,7 +13,8 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct WebOptions {
-    /// Where scrapes are answered. Default: `/metrics`. Pushes are at `/metrics/job/…` wherever it is.
+    /// Where scrapes are answered. Default: `/metrics`. Pushes are at `/metrics/job/…` wherever it is; at `/` there is no
+    /// page.
     pub telemetry_path: String,
 
     /// What stands before every path, such as `/gateway`. Default: nothing.

@@ -48,8 +48,8 @@ pub(super) enum Refusal {
     PushTime(Duration),
     #[error("500 Internal Server Error: this server's configuration cannot be read; its log says why")]
     Config,
-    #[error("503 Service Unavailable: {0}")]
-    NotReady(String),
+    #[error("503 Service Unavailable: {}", .0.as_deref().unwrap_or("not ready; the log says why"))]
+    NotReady(Option<String>),
 }
 
 impl Refusal {

@@ -24,6 +24,8 @@ pub(super) enum Route {
     Page,
     /// Above the prefix: the page is elsewhere.
     Root,
+    /// Where the metrics would be, and where the page looks for them: they have another path.
+    Moved,
 }
 
 /// The paths of a server.
@@ -72,6 +74,7 @@ impl Routes {
             "/-/healthy" => Some(Route::Healthy),
             "/-/ready" => Some(Route::Ready),
             "/-/quit" => Some(Route::Quit),
+            "/metrics" => Some(Route::Moved),
             _ if is_group(inside) => Some(if method == Method::DELETE { Route::Delete } else { Route::Push }),
             _ => page(inside).then_some(Route::Page),
         }
@@ -90,6 +93,11 @@ impl Routes {
         let allow = route.methods();
         let allowed = allow.split(',').any(|allowed| allowed == method.as_str());
         if allowed { Ok(()) } else { Err(Refusal::Method { method: method.clone(), allow }) }
+    }
+
+    /// Where the metrics are, as seen from `/metrics`: a proxy may have taken a part of the path that the client knows.
+    pub(super) fn moved(&self) -> String {
+        format!(".{}", self.telemetry_path)
     }
 
     /// That nothing is at a path.
@@ -120,7 +128,7 @@ impl Route {
             Route::Healthy => "healthy",
             Route::Ready => "ready",
             Route::Quit => "quit",
-            Route::Page | Route::Root => "static",
+            Route::Page | Route::Root | Route::Moved => "static",
         }
     }
 
@@ -130,7 +138,7 @@ impl Route {
             Route::Push | Route::Delete => Some(Scope::Push),
             Route::Metrics | Route::Groups | Route::Families => Some(Scope::Scrape),
             Route::Wipe | Route::Quit => Some(Scope::Admin),
-            Route::Healthy | Route::Ready | Route::Page | Route::Root => None,
+            Route::Healthy | Route::Ready | Route::Page | Route::Root | Route::Moved => None,
         }
     }
 }
@@ -191,12 +199,22 @@ mod tests {
     }
 
     #[test]
+    fn metrics_may_be_where_the_page_would_be() {
+        let options = WebOptions { telemetry_path: "/".to_owned(), ..WebOptions::default() };
+
+        assert_eq!(Ok(Route::Metrics), found(&options, Method::GET, "/"));
+        assert_eq!(Ok(Route::Moved), found(&options, Method::GET, "/metrics"));
+        assert_eq!("./", Routes::new(&options).moved());
+        assert_eq!(Ok(Route::Push), found(&options, Method::PUT, "/metrics/job/a"));
+    }
+
+    #[test]
     fn a_prefix_stands_before_every_path() {
         let telemetry_path = "/all".to_owned();
         let options = WebOptions { route_prefix: "/push/".to_owned(), telemetry_path, ..WebOptions::default() };
         for (path, route) in [
             ("/push/all", Ok(Route::Metrics)),
-            ("/push/metrics", Err(404)),
+            ("/push/metrics", Ok(Route::Moved)),
             ("/all", Err(404)),
             ("/pushall", Err(404)),
             ("/push", Ok(Route::Root)),

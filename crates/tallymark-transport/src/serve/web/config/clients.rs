@@ -10,6 +10,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 use webpki::EndEntityCert;
 
+use super::file::TlsFile;
 use super::tls::certificates;
 
 /// What clients must show: `client_auth_type`.
@@ -45,6 +46,24 @@ impl Demand {
 
     fn requires(self) -> bool {
         matches!(self, Demand::Any | Demand::Verified)
+    }
+}
+
+/// What a file asks of clients' certificates: that there is one, that it is verified, that it has an allowed name.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asked([bool; 3]);
+
+impl Asked {
+    /// # Errors
+    /// As [`Demand::parse`].
+    pub(super) fn of(file: &TlsFile) -> Result<Asked, String> {
+        let demand = Demand::parse(file.client_auth_type.as_deref())?;
+        Ok(Asked([demand.requires(), demand.verifies(), !file.client_allowed_sans.is_empty()]))
+    }
+
+    /// Whether something is not asked that `last` asked.
+    pub(super) fn is_less_than(self, last: Asked) -> bool {
+        last.0.into_iter().zip(self.0).any(|(last, now)| last && !now)
     }
 }
 

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! A file that is broken at the start is an error. One that is broken later makes every request fail until it is mended:
-//! the server forgets what it knew, so that a slip never opens what was closed. Whether TLS is spoken is decided at the
-//! start.
+//! the server forgets what it knew, so that a slip never opens what was closed. A file that is written in place may be
+//! read by halves, and half of one may be a good file that guards less. So one that guards less than the last good one is
+//! a broken one, too: whoever means it starts the server anew. Whether TLS is spoken is decided at the start.
 
 mod clients;
 mod error;
@@ -27,6 +28,7 @@ use rustls::ServerConfig;
 use tokio::time::Instant;
 
 use super::rate::{Bucket, Rate};
+use clients::Asked;
 pub use error::ConfigError;
 use file::{HttpFile, RateFile, WebFile};
 use files::Files;
@@ -45,6 +47,7 @@ const HEADERS: [(&str, &[&str]); 5] = [
 /// What the files say.
 pub(super) struct Config {
     pub(super) tls: Option<Arc<ServerConfig>>,
+    asked: Asked,
     pub(super) users: Option<Users>,
     pub(super) tokens: Option<Tokens>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
@@ -62,7 +65,6 @@ pub(super) struct Places {
 /// The files' present configuration.
 pub(super) struct Watched {
     places: Places,
-    speaks_tls: bool,
     state: Mutex<State>,
 }
 
@@ -70,8 +72,8 @@ struct State {
     files: Files,
     /// `None` while a file is broken.
     config: Option<Arc<Config>>,
-    /// The last that could be read: a client that is told of a broken file is told so over TLS.
-    tls: Option<Arc<ServerConfig>>,
+    /// The last good one: a client that is told of a broken file is told so over TLS, and the next guards as much.
+    last: Arc<Config>,
 }
 
 impl Watched {
@@ -81,15 +83,13 @@ impl Watched {
     /// What is wrong with them.
     pub(super) fn new(places: Places) -> Result<Watched, ConfigError> {
         let mut files = Files::default();
-        let config = load(&places, &mut files)?;
-        let tls = config.tls.clone();
-        let state = Mutex::new(State { files, config: Some(Arc::new(config)), tls: tls.clone() });
-        Ok(Watched { places, speaks_tls: tls.is_some(), state })
+        let config = Arc::new(load(&places, &mut files)?);
+        Ok(Watched { places, state: Mutex::new(State { files, config: Some(config.clone()), last: config }) })
     }
 
     /// Whether clients must speak TLS.
     pub(super) fn speaks_tls(&self) -> bool {
-        self.speaks_tls
+        self.state().last.tls.is_some()
     }
 
     /// What the files say now; `None` while they are broken.
@@ -102,18 +102,18 @@ impl Watched {
 
     /// What a new connection is begun with.
     pub(super) fn tls(&self) -> Option<Arc<ServerConfig>> {
-        self.look().tls.clone()
+        self.look().last.tls.clone()
     }
 
     fn look(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         if state.files.have_changed() {
             let mut files = Files::default();
-            match load(&self.places, &mut files).and_then(|config| self.keep_speaking(config)) {
+            match load(&self.places, &mut files).and_then(|config| self.keep(&state.last, config)) {
                 Ok(config) => {
                     log::info!("the server's configuration has been read again");
-                    state.tls.clone_from(&config.tls);
-                    state.config = Some(Arc::new(config));
+                    state.last = Arc::new(config);
+                    state.config = Some(state.last.clone());
                 }
                 Err(error) => {
                     log::error!("{error}; every request is refused until this is mended");
@@ -125,23 +125,43 @@ impl Watched {
         state
     }
 
-    fn keep_speaking(&self, config: Config) -> Result<Config, ConfigError> {
-        if config.tls.is_some() == self.speaks_tls {
-            return Ok(config);
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses files that guard less than the last good ones did, or that begin or end TLS.
+    fn keep(&self, last: &Config, config: Config) -> Result<Config, ConfigError> {
+        let lost = |path: &Option<PathBuf>, what: &str| {
+            let problem = format!("{what}, as in a file that is half written; if it is meant, restart the server");
+            ConfigError::new(path.as_deref().unwrap_or(Path::new("")), problem)
+        };
+        if config.tls.is_some() != last.tls.is_some() {
+            return Err(lost(&self.places.config, "tls_server_config came or went"));
         }
-        let problem = "tls_server_config came or went, which needs a restart of the server";
-        Err(ConfigError::new(self.places.config.as_deref().unwrap_or(Path::new("")), problem))
+        if config.asked.is_less_than(last.asked) {
+            return Err(lost(&self.places.config, "less is asked of clients' certificates than before"));
+        }
+        if config.users.is_none() && last.users.is_some() {
+            return Err(lost(&self.places.config, "basic_auth_users went"));
+        }
+        let unbound = config.tokens.as_ref().zip(last.tokens.as_ref()).is_some_and(|(now, last)| now.unbind(last));
+        if unbound {
+            return Err(lost(&self.places.tokens, "a token is no longer bound to its job"));
+        }
+        Ok(config)
     }
 }
 
 fn load(places: &Places, files: &mut Files) -> Result<Config, ConfigError> {
-    let mut config = Config { tls: None, users: None, tokens: None, headers: Vec::new(), bucket: None };
+    let (tls, asked) = (None, Asked::default());
+    let mut config = Config { tls, asked, users: None, tokens: None, headers: Vec::new(), bucket: None };
     let mut rate = places.rate;
     if let Some(path) = &places.config {
         let refuse = |problem: String| ConfigError::new(path, problem);
         let file: WebFile = file::parse(&files.read(path)?).map_err(refuse)?;
         if let Some(tls) = &file.tls_server_config {
             config.tls = Some(tls::server_config(path, tls, files)?);
+            config.asked = Asked::of(tls).map_err(refuse)?;
         }
         config.users = Users::new(file.basic_auth_users.unwrap_or_default()).map_err(refuse)?;
         config.headers = headers(file.http_server_config.unwrap_or_default()).map_err(refuse)?;

@@ -46,6 +46,11 @@ impl Rights {
     pub(in super::super) fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }
+
+    /// Whether it may push to groups of any job.
+    fn is_free(&self) -> bool {
+        self.has(Scope::Push) && self.job.is_none()
+    }
 }
 
 /// The tokens of a file.
@@ -72,6 +77,13 @@ impl Tokens {
             }
         }
         found
+    }
+
+    /// Whether a token that `last` bound to a job may push to any.
+    pub(super) fn unbind(&self, last: &Tokens) -> bool {
+        let bound = last.0.iter().filter(|(_, rights)| rights.job.is_some());
+        let free = |digest: &[u8; 32]| self.0.iter().any(|(other, rights)| other == digest && rights.is_free());
+        bound.into_iter().any(|(digest, _)| free(digest))
     }
 }
 
