@@ -61,12 +61,23 @@ def test_a_whole_family_goes_by_its_name(look: Looker, program: Callable[..., Pr
     assert [name for name in names if not name.startswith("tallymark_")] == ["length"]
 
 
+def test_a_name_s_end_means_the_types_that_have_it(
+    look: Looker, program: Callable[..., Program]
+) -> None:
+    """Counters have no buckets."""
+    program(look.url, COUNTED).end()
+
+    shown = look.ok("delete", look.url, "--match", '{__name__=~".*_bucket"}')
+
+    assert shown == "wait_seconds\n"
+
+
 def test_what_does_not_fit_is_an_error(look: Looker, program: Callable[..., Program]) -> None:
     """So that a slip of the pen is noticed; what is no selector is not understood."""
     program(look.url, COUNTED).end()
 
     assert look("delete", look.url, "--match", "hobs", "--yes").code == 1
-    for wrong in ("jobs{", "jobs{queue=mail}", ""):
+    for wrong in ("jobs{", "jobs{queue=mail}", "", '{queue!="mail"}', '{__name__=~".*"}'):
         assert look("delete", look.url, "--match", wrong, "--yes").code == 2
     assert look("delete", look.url).code == 2
     assert len(look.values("jobs")) == 3

@@ -41,6 +41,11 @@ if len(sys.argv) > 2:
     print(generate_latest(registry).decode(), end="")
 """
 
+OFFICIAL_MANY = """
+from prometheus_client import Counter
+jobs = Counter("jobs", "Jobs done.", ["n"])
+"""
+
 
 @pytest.fixture
 def counted(tmp_path: Path) -> tuple[Path, str]:
@@ -107,6 +112,44 @@ def test_nothing_counts_twice_unless_that_is_asked_for(
     assert look.ok("show", look.url, "--match", "size_bytes") == once
     look.ok("import", "multiprocess", str(directory), look.url, "--force")
     assert "size_bytes_count 24.0\n" in look.ok("show", look.url)
+
+
+def test_an_import_that_finds_no_room_is_an_error(look: Looker, tmp_path: Path) -> None:
+    """With how far it came; where nothing was imported, no note says that it was."""
+    directory, note = tmp_path / "full", tmp_path / "full" / "imported-by-tallymark.json"
+    directory.mkdir()
+    many = "[jobs.labels(str(n)).inc() for n in range(1000)]"
+    subprocess.run(
+        [sys.executable, "-c", f"{OFFICIAL_MANY}\n{many}"],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(directory)},
+        check=True,
+        timeout=PATIENCE,
+    )
+    look.ok("inc", "other", "--store", look.url)
+    size = Path(look.url.removeprefix("file:")).stat().st_size // 1024
+    script = f"trap '' XFSZ; ulimit -f {size}; exec \"$@\""
+    command = [look.command, "import", "multiprocess", str(directory), look.url]
+    for told, is_noted in (("series were imported, the others were not", True), ("nothing", False)):
+        note.unlink(missing_ok=True)
+        run = subprocess.run(
+            ["bash", "-c", script, "-", *command], capture_output=True, text=True, timeout=PATIENCE
+        )
+
+        assert (run.returncode, run.stdout) == (1, ""), run
+        assert told in run.stderr
+        assert is_noted == note.exists()
+
+
+def test_a_process_without_a_number_is_told_of(look: Looker, counted: tuple[Path, str]) -> None:
+    """Its gauges of mode all cannot be any process's."""
+    directory, _ = counted
+    file = sorted(directory.glob("gauge_all_*.db"))[0]
+    file.rename(directory / "gauge_all_worker-a.db")
+
+    run = look("import", "multiprocess", str(directory), look.url)
+
+    assert run.code == 0
+    assert "worker-a" in run.err
 
 
 def test_what_does_not_go_together_is_refused_before_anything_is_added(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import signal
 import subprocess
@@ -44,6 +45,8 @@ def test_a_run_is_counted(shell: Shell) -> None:
         ("bash -c 'kill -KILL $$'", -9, "signal_KILL"),
         ("bash -c 'kill -SEGV $$'", -11, "signal_SEGV"),
         ("bash -c 'kill -PIPE $$'", -13, "signal_PIPE"),
+        ("bash -c 'kill -IO $$'", -29, "signal_IO"),
+        ("bash -c 'kill -PWR $$'", -30, "signal_PWR"),
         ("no-such-command", 127, "not_started"),
         ("/no/such/command", 127, "not_started"),
         ("''", 127, "not_started"),
@@ -66,6 +69,32 @@ def test_its_end_is_the_command_s_end(
     expected = {} if reason is None else {("it", reason): 1.0}
     assert expected == shown.values("job_failures_total")
     assert (status == 0) == bool(shown.values("job_last_success_timestamp_seconds"))
+
+
+def test_what_ran_before_is_not_counted(shell: Shell) -> None:
+    """Where a shell becomes it, whose children have used more than the command."""
+    busy = "import array; array.array('b', bytes(300_000_000)); sum(range(20_000_000))"
+    shell.do(f'python3 -c "{busy}"; exec tallymark run --job it -- true')
+
+    shown = shell.shown()
+    assert shown.values("job_cpu_seconds_total")["it", "user"] < 0.1
+    assert math.isnan(shown.values("job_max_memory_bytes")["it",])
+
+
+def test_another_child_s_death_is_not_the_command_s(shell: Shell) -> None:
+    """Even by a signal that has no name; nor is it an end."""
+    ended = shell.run(
+        "(sleep 0.2; kill -40 $BASHPID) & exec tallymark run --job it -- bash -c 'sleep 1; exit 5'"
+    )
+
+    assert 5 == ended.returncode
+    assert {("it", "exit_5"): 1.0} == shell.shown().values("job_failures_total")
+
+
+def test_a_command_that_a_nameless_signal_kills_ends_with_255(shell: Shell) -> None:
+    """And is counted as a failure."""
+    assert 255 == shell.run("tallymark run --job it -- bash -c 'kill -40 $$'").returncode
+    assert {("it", "unknown"): 1.0} == shell.shown().values("job_failures_total")
 
 
 def test_no_core_file_but_the_command_s(shell: Shell) -> None:

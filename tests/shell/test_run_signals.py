@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -100,6 +101,7 @@ class Terminal:
 
     def __init__(self, shell: Shell, *program: str) -> None:
         program = program or ("bash", "--norc", "-i")
+        self._master: int | None
         child, self._master = pty.fork()
         if child == 0:
             os.chdir(shell.directory)
@@ -109,10 +111,12 @@ class Terminal:
 
     def type(self, keys: str) -> None:
         """Type keys."""
+        assert self._master is not None
         os.write(self._master, keys.encode())
 
     def expect(self, pattern: str) -> str:
         """Wait until this is shown after all that was waited for before."""
+        assert self._master is not None
         deadline = time.monotonic() + PATIENCE
         while not (found := re.search(pattern, self._text)):
             assert time.monotonic() < deadline, f"no {pattern!r} in {self._text!r}"
@@ -121,9 +125,15 @@ class Terminal:
         self._text = self._text[found.end() :]
         return found.group()
 
+    def hang_up(self) -> None:
+        """End the terminal, not the program."""
+        if self._master is not None:
+            os.close(self._master)
+            self._master = None
+
     def close(self) -> None:
-        """Hang up."""
-        os.close(self._master)
+        """End both."""
+        self.hang_up()
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
@@ -154,6 +164,38 @@ def test_ctrl_c_reaches_the_command_once(terminal: Callable[..., Terminal], shel
     os.kill(here.pid, signal.SIGCONT)
 
     assert "INT" not in here.expect(r"(?s).*CONT\r\n")
+
+
+def test_a_hang_up_reaches_the_command(terminal: Callable[..., Terminal], shell: Shell) -> None:
+    """Of a terminal whose first process it is: nobody else is told."""
+    (shell.directory / "listener").write_text(LISTENER.replace('echo $name"', 'echo $name >> got"'))
+    here = terminal("tallymark", "run", "--job", "it", "--", "bash", "listener")
+    here.expect(r"ready \d+")
+    here.hang_up()
+
+    deadline = time.monotonic() + PATIENCE
+    got = shell.directory / "got"
+    while not (got.exists() and "HUP\n" in got.read_text()):
+        assert time.monotonic() < deadline, "not told"
+        time.sleep(0.01)
+    (shell.directory / "end").touch()
+
+
+def test_counting_that_hangs_can_be_ended(shell: Shell) -> None:
+    """Then the end is the command's."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        process = shell.start(
+            "exec tallymark run -- bash -c 'kill -USR1 $$'", TALLYMARK_STORE=address
+        )
+        silent.settimeout(PATIENCE)
+        connection, _ = silent.accept()
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=PATIENCE)
+        connection.close()
+
+    assert -signal.SIGUSR1 == process.returncode
+    assert "ended by a signal" in told
 
 
 def test_ctrl_c_ends_what_does_not_mind(terminal: Callable[..., Terminal], shell: Shell) -> None:

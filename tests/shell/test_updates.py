@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -215,3 +216,24 @@ def test_what_nobody_keeps_is_an_error(redis: Redis, shell: Shell) -> None:
 
     assert 1 == ended.returncode
     assert "error: " in ended.stderr
+
+
+@pytest.mark.parametrize("prefix", ["", "/push"])
+def test_a_gateway_adds_what_is_counted(prefix: str, shell: Shell) -> None:
+    """To gauges, too, if it is added here; wherever its paths begin."""
+    flags = f"--web.listen-address 127.0.0.1:0 --web.route-prefix '{prefix}'"
+    server = shell.start(f"exec tallymark serve '{shell.store}' {flags}")
+    assert server.stderr
+    line = next(line for line in server.stderr if "http://" in line)
+    address = re.search("http://[0-9.:]+", line)
+    assert address
+    group = f"{address.group()}{prefix}/metrics/job/mail"
+
+    shell.do("for i in 1 2 3; do tallymark inc --gauge queue 2; done", TALLYMARK_STORE=group)
+    shell.do("tallymark inc mails; tallymark inc mails 2", TALLYMARK_STORE=group)
+    shell.do("tallymark set level 5; tallymark set level 4", TALLYMARK_STORE=group)
+
+    shown = shell.shown()
+    assert [6.0] == list(shown.values("queue").values())
+    assert [3.0] == list(shown.values("mails_total").values())
+    assert [4.0] == list(shown.values("level").values())

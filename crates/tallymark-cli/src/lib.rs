@@ -37,6 +37,7 @@ use std::io::{self, Write};
 use clap::Parser;
 
 use command::Command;
+use command::counting::talk;
 use error::Error;
 
 /// Prometheus metrics that add up across processes
@@ -72,6 +73,10 @@ pub fn run(arguments: impl IntoIterator<Item: Into<OsString> + Clone>) -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(Error::USAGE);
         }
     };
+    // A server has a log of its own, and a screen no place for one.
+    if !matches!(cli.command, Command::Serve(_) | Command::Top(_)) {
+        talk();
+    }
     match cli.command.run() {
         Ok(()) => 0,
         Err(Error::Ended(status)) => status,

@@ -6,10 +6,7 @@
 use std::fmt::Write;
 
 use regex::Regex;
-use tallymark::model::{Body, Family, FamilySnapshot, SeriesSnapshot, Snapshot};
-
-/// What samples' names have behind their family's.
-const SUFFIXES: [&str; 8] = ["", "_total", "_bucket", "_count", "_sum", "_created", "_info", "_gsum"];
+use tallymark::model::{Body, Family, FamilySnapshot, Kind, SeriesSnapshot, Snapshot};
 
 /// A selection of series.
 #[derive(Debug, Clone)]
@@ -65,8 +62,8 @@ impl Selector {
         let mut expression = String::new();
         for letter in pattern.chars() {
             match letter {
-                '*' => expression.push_str("(?s:.*)"),
-                '?' => expression.push_str("(?s:.)"),
+                '*' => expression.push_str(".*"),
+                '?' => expression.push('.'),
                 letter => expression.push_str(&regex::escape(letter.encode_utf8(&mut [0; 4]))),
             }
         }
@@ -74,11 +71,21 @@ impl Selector {
         Ok(Selector { matchers: vec![Matcher { label: NAME.to_owned(), wanted, is_not: false }] })
     }
 
-    /// Whether the series is meant.
+    /// Whether it says what a series must have, and not only what it must not: what would mean nearly everything is more
+    /// often a slip than a wish.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.matchers.iter().any(|matcher| matcher.is_not == matcher.wanted.fits(""))
+    }
+
+    /// Whether a series of the family is meant.
     pub(crate) fn matches<'a>(&self, family: &Family, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.fits(&names(family), label)
+    }
+
+    fn fits<'a>(&self, names: &[String], label: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.matchers.iter().all(|matcher| {
             if matcher.label == NAME {
-                return matcher.is_not != names(family).any(|name| matcher.wanted.fits(&name));
+                return matcher.is_not != names.iter().any(|name| matcher.wanted.fits(name));
             }
             matcher.is_not != matcher.wanted.fits(label(&matcher.label).unwrap_or_default())
         })
@@ -104,11 +111,19 @@ pub(crate) fn select(snapshot: Snapshot, selectors: &[Selector]) -> Snapshot {
             Body::Series(series) => series.retain(|series| {
                 selectors.iter().any(|selector| selector.matches(&family, |name| label(&family, series, name)))
             }),
-            Body::Samples(samples) => samples.retain(|sample| {
-                let label =
-                    |name: &str| sample.labels.iter().find(|(known, _)| known == name).map(|(_, value)| &**value);
-                selectors.iter().any(|selector| selector.matches(&family, label))
-            }),
+            Body::Samples(samples) => {
+                let mut names = vec![family.name().to_owned()];
+                for sample in samples.iter() {
+                    if !names.contains(&sample.name) {
+                        names.push(sample.name.clone());
+                    }
+                }
+                samples.retain(|sample| {
+                    let label =
+                        |name: &str| sample.labels.iter().find(|(known, _)| known == name).map(|(_, value)| &**value);
+                    selectors.iter().any(|selector| selector.fits(&names, label))
+                });
+            }
         }
         (!body.is_empty()).then_some(FamilySnapshot { family, body })
     });
@@ -121,13 +136,23 @@ fn label<'a>(family: &Family, series: &'a SeriesSnapshot, name: &str) -> Option<
     series.labels.values().get(place).map(|value| &**value)
 }
 
-fn names(family: &Family) -> impl Iterator<Item = String> {
-    SUFFIXES.iter().map(|suffix| format!("{}{suffix}", family.name()))
+/// The family's name, and what its samples are called.
+fn names(family: &Family) -> Vec<String> {
+    let suffixes: &[&str] = match family.kind() {
+        Kind::Counter if family.is_bare() => &["", "_created"],
+        Kind::Counter => &["", "_total", "_created"],
+        Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
+        Kind::GaugeHistogram => &["", "_bucket", "_gcount", "_gsum"],
+        Kind::Summary => &["", "_count", "_sum", "_created"],
+        Kind::Info => &["", "_info"],
+        _ => &[""],
+    };
+    suffixes.iter().map(|suffix| format!("{}{suffix}", family.name())).collect()
 }
 
 fn anchored(expression: &str) -> Result<Regex, String> {
     let mut whole = String::new();
-    let _ = write!(whole, "^(?:{expression})$");
+    let _ = write!(whole, "^(?s:{expression})$");
     Regex::new(&whole).map_err(|_| format!("{expression:?} is no regular expression"))
 }
 
@@ -201,12 +226,10 @@ impl<'a> Rest<'a> {
 
 #[cfg(test)]
 mod tests {
-    use tallymark::model::Kind;
-
     use super::*;
 
     fn is_meant(selector: &Selector, name: &str, labels: &[(&'static str, &'static str)]) -> bool {
-        let family = Family::described(Kind::Unknown, name, "", "");
+        let family = Family::described(Kind::Counter, name, "", "");
         selector.matches(&family, |wanted| labels.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value))
     }
 
@@ -233,10 +256,61 @@ mod tests {
             ("{\"a b\"}", [false, false, false, true]),
             ("{__name__=~\"h.*|m.*\",code=\"200\"}", [true, false, false, false]),
             ("{__name__!=\"hits\"}", [false, false, true, true]),
+            ("{path=~\".*b.*\"}", [false, true, false, false]),
         ] {
             let parsed = Selector::parse(selector).unwrap();
 
             assert_eq!(series.map(|(name, labels)| is_meant(&parsed, name, labels)), expected, "{selector}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_that_the_family_s_samples_have() {
+        for (pattern, kinds) in [
+            (".*_bucket", &[Kind::Histogram, Kind::GaugeHistogram][..]),
+            (".*_total", &[Kind::Counter]),
+            (".*_gcount", &[Kind::GaugeHistogram]),
+            (".*_count", &[Kind::Histogram, Kind::Summary]),
+            (".*_info", &[Kind::Info]),
+        ] {
+            let selector = Selector::parse(&format!("{{__name__=~{pattern:?}}}")).unwrap();
+            let all = [
+                Kind::Counter,
+                Kind::Gauge,
+                Kind::Histogram,
+                Kind::GaugeHistogram,
+                Kind::Summary,
+                Kind::Info,
+                Kind::StateSet,
+                Kind::Unknown,
+            ];
+            let meant = all.iter().filter(|kind| selector.matches(&Family::described(**kind, "it", "", ""), |_| None));
+
+            assert_eq!(meant.copied().collect::<Vec<_>>(), kinds, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_line_feed_in_a_label_is_a_letter_as_any() {
+        let selector = Selector::parse("{path=~\"a.b\"}").unwrap();
+
+        assert!(is_meant(&selector, "hits", &[("path", "a\nb")]));
+        assert!(!is_meant(&selector, "hits", &[("path", "a.b\n")]));
+    }
+
+    #[test]
+    fn what_only_says_what_a_series_must_not_have_is_unbounded() {
+        for (selector, expected) in [
+            ("hits", true),
+            ("{code=\"200\"}", true),
+            ("{code!=\"\"}", true),
+            ("{code=~\".+\",path!=\"/\"}", true),
+            ("{code!=\"200\"}", false),
+            ("{code=\"\"}", false),
+            ("{code=~\".*\",path!~\"/.*\"}", false),
+            ("{__name__=~\".*\"}", false),
+        ] {
+            assert_eq!(Selector::parse(selector).unwrap().is_bounded(), expected, "{selector}");
         }
     }
 

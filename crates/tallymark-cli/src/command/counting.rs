@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tallymark::model::{Family, Snapshot};
+use tallymark::model::{Family, GaugeMode, Kind, Snapshot};
 use tallymark::{AnyFamily, Registry, Series, Store, gather};
 use tallymark_transport::push::{Client, ClientOptions, Method, Pushgateway, group_path};
 
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::store;
 
 /// How long a store that keeps nothing on this host, or a gateway, may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a store of many hosts may take to be asked whether other hosts know a name.
 const ASKING: Duration = Duration::from_secs(2);
@@ -25,11 +25,14 @@ const ASKING: Duration = Duration::from_secs(2);
 const TRIES: usize = 50;
 
 /// What a gateway is told of a push: that it is to be added to what the group has.
-const DELTA: [(&str, &str); 1] = [("Tallymark-Push", "delta")];
+const DELTA: (&str, &str) = ("Tallymark-Push", "delta");
+/// And that this holds for gauges, too, of which it would otherwise keep the last.
+const SUM: (&str, &str) = ("Tallymark-Gauge", "sum");
 
 /// A place to count in, and what was counted.
 pub(crate) struct Counting {
     place: Place,
+    patience: Duration,
     families: Vec<Arc<AnyFamily>>,
     series: Vec<Arc<Series>>,
 }
@@ -41,17 +44,17 @@ enum Place {
 
 impl Counting {
     /// Opens the store, which is made if it is not there, or understands the URL of a gateway, whose group is what its path
-    /// says, else `group`.
+    /// says, else `group`. A place that keeps nothing on this host may take as long as `patience`.
     ///
     /// # Errors
     /// As [`store::open`]; [`Error::Usage`] for a gateway without a group, [`Error::Push`] for a URL that is none.
-    pub(crate) fn open(url: &str, group: Option<String>) -> Result<Counting, Error> {
+    pub(crate) fn open(url: &str, group: Option<String>, patience: Duration) -> Result<Counting, Error> {
         let place = if url.starts_with("http://") || url.starts_with("https://") {
-            Place::Gateway(gateway(url, group)?)
+            Place::Gateway(gateway(url, group, patience)?)
         } else {
             Place::Store(store::open(url)?)
         };
-        Ok(Counting { place, families: Vec::new(), series: Vec::new() })
+        Ok(Counting { place, patience, families: Vec::new(), series: Vec::new() })
     }
 
     /// What it is called in messages.
@@ -104,35 +107,44 @@ impl Counting {
     /// [`Error::NoRoom`], [`Error::Store`] and [`Error::Push`], and then something was not counted. A store of many hosts
     /// that is away is no error as long as its spool keeps the numbers: that is said on stderr.
     pub(crate) fn finish(self) -> Result<(), Error> {
-        let Counting { place, families, series } = self;
+        let Counting { place, patience, families, series } = self;
         match place {
             Place::Store(store) => {
-                let is_kept = || !series.iter().any(|series| series.is_on_heap());
-                let is_kept = (0..TRIES).any(|_| {
-                    families.iter().for_each(|family| family.share());
-                    is_kept()
-                });
+                let is_kept = is_kept(&families, &series);
                 store.leave();
                 if !store.outlives_process() {
-                    store.flush(PATIENCE)?;
+                    store.flush(patience)?;
                 }
                 if is_kept { Ok(()) } else { Err(Error::NoRoom(store.url())) }
             }
             Place::Gateway(gateway) => {
                 // Without times of creation: what carries one is a running total.
                 let snapshot = Snapshot { families: gather(&families, &[], false).declared };
-                Ok(gateway.push(Method::Post, &snapshot, &DELTA)?)
+                let adds = |family: &Family| family.kind() == Kind::Gauge && family.mode() == GaugeMode::Sum;
+                let is_sum = families.iter().any(|family| adds(family.definition()));
+                let headers: &[_] = if is_sum { &[DELTA, SUM] } else { &[DELTA] };
+                Ok(gateway.push(Method::Post, &snapshot, headers)?)
             }
         }
     }
 }
 
-fn gateway(url: &str, group: Option<String>) -> Result<Pushgateway, Error> {
-    let options = ClientOptions { timeout: PATIENCE, ..ClientOptions::default() };
+/// Whether the store keeps what these series of the families have counted. It is asked until it does, or long enough.
+pub(crate) fn is_kept(families: &[Arc<AnyFamily>], series: &[Arc<Series>]) -> bool {
+    (0..TRIES).any(|_| {
+        families.iter().for_each(|family| family.share());
+        !series.iter().any(|series| series.is_on_heap())
+    })
+}
+
+fn gateway(url: &str, group: Option<String>, patience: Duration) -> Result<Pushgateway, Error> {
+    let options = ClientOptions { timeout: patience, ..ClientOptions::default() };
     let client = Client::new(url, options)?;
-    let path = client.url().split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+    let path = client.url().split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+    // A gateway may have a prefix before its paths.
+    let has_group = path.is_some_and(|path| path.contains("/metrics/job/") || path.contains("/metrics/job@base64/"));
     match group {
-        _ if path.starts_with("metrics/job") => Ok(Pushgateway::new(client, String::new())),
+        _ if has_group => Ok(Pushgateway::new(client, String::new())),
         Some(job) => Ok(Pushgateway::new(client, group_path(&job, &[])?)),
         None => {
             let problem = "names no group of the gateway; give its path, too, such as /metrics/job/nightly";

@@ -35,7 +35,7 @@ pub(crate) struct Delete {
     store: String,
 
     /// Series that fit name{label="x"}, with =, !=, =~ or !~; may be given again
-    #[arg(long = "match", value_name = "SELECTOR", value_parser = Selector::parse, required_unless_present = "group")]
+    #[arg(long = "match", value_name = "SELECTOR", value_parser = bounded, required_unless_present = "group")]
     matches: Vec<Selector>,
 
     /// The pushed group with these labels and no others; once for each label, the job among them
@@ -151,6 +151,13 @@ fn listed(series: &[HeldLabels]) -> String {
         let _ = writeln!(text, "{}{braces}", printable(&family.text_name()));
     }
     text
+}
+
+/// A selector that says what a series must have.
+fn bounded(text: &str) -> Result<Selector, String> {
+    let selector = Selector::parse(text)?;
+    let problem = "fits all series that lack its labels; name a family, or what one of the labels must be";
+    if selector.is_bounded() { Ok(selector) } else { Err(problem.to_owned()) }
 }
 
 fn pair(text: &str) -> Result<(String, String), &'static str> {

@@ -2,7 +2,7 @@
 
 mod check;
 mod completions;
-mod counting;
+pub(crate) mod counting;
 mod dashboard;
 mod delete;
 mod doctor;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tallymark::Series;
 use tallymark::model::{Family, FamilyBuilder, GaugeMode, Kind, number};
 
-use super::counting::{Counting, talk};
+use super::counting::{Counting, PATIENCE};
 use crate::error::Error;
 
 /// A metric and what happens to it.
@@ -56,13 +56,12 @@ impl Update {
         kinds: &[Kind],
         define: impl FnOnce(FamilyBuilder) -> FamilyBuilder,
     ) -> Result<Updating, Error> {
-        talk();
         let Words { labels, amount } = labels_and_amount(&self.words)?;
         let kind = kinds.first().copied().unwrap_or(Kind::Unknown);
         let names = labels.iter().map(|(name, _)| *name);
         let builder = Family::builder(kind, &self.name, &self.help_text).unit(&self.unit).label_names(names);
         let new = define(builder).build().map_err(tallymark::Error::from)?;
-        let counting = Counting::open(&self.store, None)?;
+        let counting = Counting::open(&self.store, None, PATIENCE)?;
         let known = counting.defined(|family| family.name() == new.name() || shown_name(family) == shown_name(&new));
         let definition = continued(known, kinds, new, &counting.name())?;
         let value_of = |wanted: &str| labels.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value);

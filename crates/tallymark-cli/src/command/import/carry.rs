@@ -1,14 +1,18 @@
-//! Adds numbers that were counted elsewhere to a store: each family wholly, or nothing of all.
+//! Adds numbers that were counted elsewhere to a store.
 //!
 //! A family that the store holds already is continued under its definition; where the two do not go together nothing is
-//! added. It knows no source.
+//! added. Where a store has no more room the adding ends, and how far it came is told. It knows no source.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tallymark::metric::Handle;
 use tallymark::model::{Family, Kind};
 use tallymark::{AnyFamily, Counter, Gauge, HeldLabels, Histogram, Series, Store, Summary};
+
+use crate::command::counting::is_kept;
+use crate::error::Error;
 
 /// A family that was counted elsewhere.
 pub(super) struct Carried {
@@ -78,25 +82,35 @@ pub(super) fn reconcile(carried: &mut [Carried], held: &[HeldLabels]) -> Result<
     Ok(())
 }
 
-/// Adds it all.
+/// Adds one series after the other, and counts those that were added in `added`.
 ///
 /// # Errors
-/// [`tallymark::Error`] for label values that cannot be, before anything of their family was added.
-pub(super) fn add(store: &Store, carried: Vec<Carried>) -> Result<usize, tallymark::Error> {
-    let mut count = 0;
-    for Carried { definition, series } in carried {
-        let family = AnyFamily::new(definition.clone(), store.clone());
-        for one in &series {
-            let store = as_process(store, one.process)?;
-            let own = store.as_ref().map(|store| AnyFamily::new(definition.clone(), store.clone()));
-            let held = own.as_ref().unwrap_or(&family).series(&one.values, || 0.0)?;
-            put(held, &one.amount);
-            count += 1;
-            store.iter().for_each(Store::fold);
-        }
-    }
+/// [`Error::NoRoom`] if the store keeps no more, [`Error::Store`] for label values that cannot be, or if what it keeps
+/// would end with this process and cannot be sent within `patience`.
+pub(super) fn add(store: &Store, carried: &[Carried], patience: Duration, added: &mut usize) -> Result<(), Error> {
+    let result = carried.iter().try_for_each(|family| add_family(store, family, added));
     store.leave();
-    Ok(count)
+    if *added > 0 && !store.outlives_process() {
+        store.flush(patience)?;
+    }
+    result
+}
+
+fn add_family(store: &Store, Carried { definition, series }: &Carried, added: &mut usize) -> Result<(), Error> {
+    let family = Arc::new(AnyFamily::new(definition.clone(), store.clone()));
+    for one in series {
+        let process = as_process(store, one.process)?;
+        let own = process.as_ref().map(|store| Arc::new(AnyFamily::new(definition.clone(), store.clone())));
+        let family = own.as_ref().unwrap_or(&family);
+        let held = family.series(&one.values, || 0.0)?;
+        put(Arc::clone(&held), &one.amount);
+        if !is_kept(&[Arc::clone(family)], &[held]) {
+            return Err(Error::NoRoom(store.url()));
+        }
+        *added += 1;
+        process.iter().for_each(Store::fold);
+    }
+    Ok(())
 }
 
 /// The store as the process of this number uses it, which has ended when it is folded.

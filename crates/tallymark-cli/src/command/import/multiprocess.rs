@@ -3,7 +3,8 @@
 //! All files are read before anything is added. What one looks like is `db.rs`.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -113,9 +114,24 @@ impl Multiprocess {
                 ));
             }
         }
-        write_note(&note, &store).map_err(|error| trouble(format!("cannot note that it was imported: {error}")))?;
+        let was_noted = note.exists();
+        write_note(&note, &store, self.force)
+            .map_err(|error| trouble(format!("cannot note that it was imported: {error}")))?;
         let families = carried.iter().filter(|carried| !carried.series.is_empty()).count();
-        let series = carry::add(&store, carried)?;
+        let mut series = 0;
+        if let Err(error) = carry::add(&store, &carried, PATIENCE, &mut series) {
+            if series > 0 {
+                let why = match error {
+                    Error::NoRoom(store) => format!("{store} has no room for more"),
+                    other => other.to_string(),
+                };
+                return Err(trouble(format!("{series} series were imported, the others were not: {why}")));
+            }
+            if !was_noted {
+                let _ = fs::remove_file(&note);
+            }
+            return Err(error);
+        }
         remarks.iter().for_each(|remark| eprintln!("note: {remark}"));
         output::print(format!("{series} series of {families} families imported into {}\n", store.url()).as_bytes())
     }
@@ -127,8 +143,12 @@ fn read_note(path: &Path) -> Option<Note> {
     Some(serde_json::from_slice(&text).unwrap_or(Note { store: "a store".to_owned(), at: 0 }))
 }
 
-fn write_note(path: &Path, store: &Store) -> std::io::Result<()> {
-    fs::write(path, serde_json::to_vec(&Note { store: store.url(), at: now() })?)
+/// Of two imports at once only one may write it, unless it is forced.
+fn write_note(path: &Path, store: &Store, force: bool) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    let options =
+        if force { options.write(true).create(true).truncate(true) } else { options.write(true).create_new(true) };
+    options.open(path)?.write_all(&serde_json::to_vec(&Note { store: store.url(), at: now() })?)
 }
 
 /// Seconds since the Unix epoch.
@@ -274,10 +294,15 @@ impl Found {
                 return newest.map(|entry| (None, Amount::Value(entry.value))).into_iter().collect();
             }
             GaugeMode::All if matches!(store, Store::File(_)) => {
-                let each = entries
-                    .iter()
-                    .filter_map(|entry| Some((Some(entry.pid.parse().ok()?), Amount::Growth(entry.value))));
-                return each.collect();
+                let mut each = Vec::new();
+                for entry in entries {
+                    match entry.pid.parse() {
+                        Ok(pid) => each.push((Some(pid), Amount::Growth(entry.value))),
+                        Err(_) => remarks
+                            .push(format!("{name}: left out what {:?} set, which is no process's number", entry.pid)),
+                    }
+                }
+                return each;
             }
             mode => {
                 let remark = format!("{name}: left out, as gauges of mode {} show live processes", mode.as_str());

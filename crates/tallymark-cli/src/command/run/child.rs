@@ -23,7 +23,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::sys::time::TimeValLike;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, dup2_stdin, dup2_stdout};
+use nix::unistd::{Pid, dup2_stdin, dup2_stdout, getpid, getsid};
 
 use crate::command::counting::unix_seconds;
 
@@ -43,6 +43,9 @@ const FAULTS: [Signal; 6] =
 /// The kernel is the sender: `SI_KERNEL` of `sigaction(2)`.
 const KERNEL: i32 = 0x80;
 
+/// How long counting may go on when it is told to end.
+const MOMENT: Duration = Duration::from_millis(500);
+
 /// A command's run.
 pub(super) struct Run {
     /// When it was started, in seconds since the Unix epoch.
@@ -52,8 +55,8 @@ pub(super) struct Run {
     /// CPU time, with that of the processes it has waited for.
     pub(super) user: Duration,
     pub(super) system: Duration,
-    /// In bytes, of its largest process.
-    pub(super) max_memory: u64,
+    /// In bytes, of its largest process; none if a larger one had ended before, in what became this process.
+    pub(super) max_memory: Option<u64>,
 }
 
 /// How a command ended.
@@ -68,18 +71,53 @@ pub(super) enum Ending {
 
 /// Runs the command to its end.
 pub(super) fn run(command: &[OsString]) -> Run {
+    // A shell that becomes this process leaves it what its children have used.
+    let before = used();
     let (started, begin) = (unix_seconds(), Instant::now());
     let ending = start_and_wait(command).unwrap_or_else(Ending::NotStarted);
     let took = begin.elapsed();
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok();
-    let time = |microseconds: i64| Duration::from_micros(microseconds.unsigned_abs());
+    let after = used();
     Run {
         started,
         took,
         ending,
-        user: usage.map_or(Duration::ZERO, |usage| time(usage.user_time().num_microseconds())),
-        system: usage.map_or(Duration::ZERO, |usage| time(usage.system_time().num_microseconds())),
-        max_memory: usage.map_or(0, |usage| usage.max_rss().unsigned_abs() * 1024),
+        user: after.user.saturating_sub(before.user),
+        system: after.system.saturating_sub(before.system),
+        max_memory: Some(after.max_memory).filter(|memory| *memory > before.max_memory),
+    }
+}
+
+/// What the children that have ended have used.
+#[derive(Default)]
+struct Used {
+    user: Duration,
+    system: Duration,
+    max_memory: u64,
+}
+
+fn used() -> Used {
+    let time = |microseconds: i64| Duration::from_micros(microseconds.unsigned_abs());
+    getrusage(UsageWho::RUSAGE_CHILDREN).map_or(Used::default(), |usage| Used {
+        user: time(usage.user_time().num_microseconds()),
+        system: time(usage.system_time().num_microseconds()),
+        max_memory: usage.max_rss().unsigned_abs() * 1024,
+    })
+}
+
+/// Ends this process as the command has ended if SIGINT, SIGTERM or SIGHUP come from now on, so that nobody has to wait
+/// for a store that hangs. What was sent to the command and this process alike may come late: counting has a moment more.
+pub(super) fn end_on_signal(ending: Ending) {
+    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+    if signals.thread_block().is_ok() {
+        let wait = move || {
+            if signals.wait().is_ok() {
+                std::thread::sleep(MOMENT);
+                log::warn!("ended by a signal; the run may not be counted");
+                std::process::exit(i32::from(ending.pass_on()));
+            }
+        };
+        // Without a thread a signal waits until the run is counted.
+        let _ = std::thread::Builder::new().spawn(wait);
     }
 }
 
@@ -160,6 +198,11 @@ fn look(child: Pid) -> Option<Ending> {
             Ok(WaitStatus::StillAlive) => return None,
             Ok(status) if status.pid() != Some(child) => {}
             Err(Errno::EINTR) => {}
+            // Somebody was killed by a signal without a name: the command, if it is there no more.
+            Err(Errno::EINVAL) => match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => {}
+                status => return Some(ending(status)),
+            },
             status => return Some(ending(status)),
         }
     }
@@ -186,7 +229,9 @@ fn stop(signal: Signal) {
 fn send_on(child: Pid, arrived: &siginfo) {
     let signal = i32::try_from(arrived.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
     let Some(signal) = signal else { return };
-    let by_terminal = arrived.ssi_code == KERNEL && BY_TERMINAL.contains(&signal);
+    // A hang-up is told to the first process of the session only, which is to tell the others.
+    let for_this_alone = signal == Signal::SIGHUP && getsid(None) == Ok(getpid());
+    let by_terminal = arrived.ssi_code == KERNEL && BY_TERMINAL.contains(&signal) && !for_this_alone;
     // What the command tells its parent is not meant for itself.
     let by_command = arrived.ssi_code <= 0 && i64::from(arrived.ssi_pid) == i64::from(child.as_raw());
     if !by_terminal && !by_command {
@@ -216,6 +261,9 @@ impl Ending {
                 // The first process of a container cannot be killed from inside.
                 if std::process::id() != 1 {
                     let _ = signal_hook::low_level::emulate_default_handler(signal as i32);
+                    // It does nothing for SIGIO, SIGPWR and SIGSTKFLT, and this process has done nothing with them.
+                    let _ = SigSet::from(signal).thread_unblock();
+                    let _ = raise(signal);
                 }
                 // CAST: signals' numbers are below 65.
                 128 + signal as u8

@@ -41,7 +41,7 @@ pub(super) fn count(counting: &mut Counting, job: &str, labels: &[(String, Strin
         job.counter("job_cpu_seconds", help, &[("mode", mode)], Duration::as_secs_f64(&time))?;
     }
     let help = "The most memory that one process of the last run had.";
-    job.gauge("job_max_memory_bytes", help, run.max_memory as f64)
+    job.gauge("job_max_memory_bytes", help, run.max_memory.map_or(f64::NAN, |bytes| bytes as f64))
 }
 
 /// A job's place in a store.

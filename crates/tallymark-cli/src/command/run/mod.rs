@@ -8,12 +8,17 @@ mod child;
 mod metrics;
 
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::Duration;
 
 use tallymark::model::name::check_label;
 
-use super::counting::{Counting, talk};
+use super::counting::Counting;
 use crate::error::Error;
+
+/// How long a gateway, or a store that keeps nothing on this host, may take: as long as other stores.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Run a command and count how it went
 #[derive(clap::Args)]
@@ -55,13 +60,13 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self) -> Result<(), Error> {
-        talk();
         let run = child::run(&self.command);
         if let child::Ending::NotStarted(problem) = run.ending {
             log::warn!("{}: {}", self.command.first().cloned().unwrap_or_default().display(), problem.desc());
         }
-        if let Err(error) = self.count(&run) {
-            log::warn!("the run is not counted: {error}");
+        child::end_on_signal(run.ending);
+        if let Err(problem) = in_spite_of_panics(|| self.count(&run)) {
+            log::warn!("the run is not counted: {problem}");
         }
         Err(Error::Ended(run.ending.pass_on()))
     }
@@ -70,7 +75,7 @@ impl Run {
         let missing = || Error::Usage("no store; give --store or set TALLYMARK_STORE".to_owned());
         let url = self.store.as_ref().filter(|url| !url.is_empty()).ok_or_else(missing)?;
         let job = self.job.clone().unwrap_or_else(|| self.name());
-        let mut counting = Counting::open(url, Some(job.clone()))?;
+        let mut counting = Counting::open(url, Some(job.clone()), PATIENCE)?;
         metrics::count(&mut counting, &job, &self.labels, run)?;
         counting.finish()
     }
@@ -79,6 +84,14 @@ impl Run {
     fn name(&self) -> String {
         let command = self.command.first().map(Path::new).unwrap_or(Path::new(""));
         command.file_name().unwrap_or(command.as_os_str()).to_string_lossy().into_owned()
+    }
+}
+
+/// Counts; whatever becomes of it, this process goes on to its end.
+fn in_spite_of_panics(count: impl FnOnce() -> Result<(), Error>) -> Result<(), String> {
+    match catch_unwind(AssertUnwindSafe(count)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err("a defect of tallymark, told above".to_owned()),
     }
 }
 
@@ -95,6 +108,12 @@ fn label(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_no_more_than_a_run_that_is_not_counted() {
+        assert!(in_spite_of_panics(|| panic!("told on stderr")).unwrap_err().contains("defect"));
+        assert_eq!(Ok(()), in_spite_of_panics(|| Ok(())));
+    }
 
     #[test]
     fn a_label_is_a_name_and_a_value_and_not_one_of_ours() {
