@@ -1,13 +1,16 @@
 //! Protobuf to families: a stream of `io.prometheus.client.MetricFamily`, each with its length before it.
 //!
 //! Families have the samples that an exposition in text would have (`_bucket`, `_sum`, `_count`, quantiles), and
-//! `_created` where a metric has its start time. Any bytes end in families or an error, never in a panic. Metrics are read
-//! one by one, so that what is in memory besides the samples is a small multiple of one family's bytes. Native histograms
+//! `_created` where a metric has its start time. Any bytes end in families or an error, never in a panic. Native histograms
 //! that count in floats are refused: no sample can carry them.
+//!
+//! A field of two bytes can become fifty in memory, and a bucket brings all labels of its metric along. So fields are
+//! counted before a message is decoded, samples before they are made, and metrics are read one by one.
 
 use std::{collections::HashSet, sync::Arc};
 
 use prost::Message;
+use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 
 use super::{ParseError, label::repeated, scan::shown};
 use crate::{
@@ -17,11 +20,18 @@ use crate::{
     protobuf::{self, BucketSpan, Histogram, LabelPair, Metric, MetricFamily, MetricType, Moment, Summary},
 };
 
+/// How many bytes of name and labels a sample counts once for: what few have more of.
+const ROOM: usize = 512;
+/// How many labels, exemplars or native buckets count as a sample: they take a tenth of its room, or less.
+const PARTS: usize = 10;
+
 /// Reads delimited protobuf. A counter that is called without `_total` is a [bare](Family::is_bare) one.
 ///
 /// # Errors
-/// [`ParseError`] with the number of the message; also if there are more than `most` samples or families. Whether samples of a family
-/// have the same labels is not looked at.
+/// [`ParseError`] with the number of the message; also if there are more than `most` samples. Of what takes more room than
+/// a sample commonly does, less may be: a sample counts once more for every 512 bytes of its labels, and ten labels,
+/// exemplars or native buckets of a metric count as a sample, as does a family that has none. Whether samples of a
+/// family have the same labels is not looked at.
 ///
 /// ```
 /// use tallymark_model::{Kind, parse};
@@ -61,6 +71,13 @@ fn cut_off<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], String> {
 
 /// A family with the name it has in the message. `left` is how many samples there may still be.
 fn family(message: &[u8], left: &mut usize) -> Result<(String, FamilySnapshot), String> {
+    let metrics = fields(message).filter(|(number, _)| *number == 4).count();
+    if metrics > *left {
+        return Err(TOO_MANY.to_owned());
+    }
+    if metrics == 0 {
+        take(left, 1)?;
+    }
     let message = MetricFamily::decode(message).map_err(|error| format!("it is no MetricFamily: {error}"))?;
     let MetricFamily { name, help, kind, metrics, unit } = message;
     check_metric(&name, false).map_err(|error| error.to_string())?;
@@ -83,28 +100,97 @@ fn family(message: &[u8], left: &mut usize) -> Result<(String, FamilySnapshot), 
     Ok((name, FamilySnapshot { family: Arc::new(family), body: Body::Samples(samples) }))
 }
 
+const TOO_MANY: &str = "there are more samples than may be";
+
+fn take(left: &mut usize, samples: usize) -> Result<(), String> {
+    *left = left.checked_sub(samples).ok_or(TOO_MANY)?;
+    Ok(())
+}
+
+/// The fields of a message: their numbers, and the bytes of those that have a length. Ends where decoding would fail.
+fn fields(mut rest: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
+    std::iter::from_fn(move || {
+        let (number, kind) = decode_key(&mut rest).ok()?;
+        if kind == WireType::LengthDelimited {
+            return cut_off(&mut rest).ok().map(|content| (number, content));
+        }
+        skip_field(kind, number, &mut rest, DecodeContext::default()).ok()?;
+        Some((number, &[][..]))
+    })
+}
+
+/// What of a message becomes larger than it is.
+#[derive(Default)]
+struct Size {
+    /// Buckets and quantiles.
+    samples: usize,
+    /// Labels, exemplars, and what native buckets are made of.
+    parts: usize,
+}
+
+impl Size {
+    fn of_metric(bytes: &[u8]) -> Size {
+        let mut size = Size::default();
+        for (number, content) in fields(bytes) {
+            match number {
+                1 => size.parts += 1,
+                3 => fields(content).filter(|(number, _)| *number == 2).for_each(|(_, it)| size.add_exemplar(it)),
+                4 => size.samples += fields(content).filter(|(number, _)| *number == 3).count(),
+                7 => size.add_histogram(content),
+                _ => {}
+            }
+        }
+        size
+    }
+
+    fn add_histogram(&mut self, bytes: &[u8]) {
+        for (number, content) in fields(bytes) {
+            match number {
+                3 => {
+                    self.samples += 1;
+                    fields(content).filter(|(number, _)| *number == 3).for_each(|(_, it)| self.add_exemplar(it));
+                }
+                9 | 12 => self.parts += 1,
+                // One by one, or packed, each in a byte or more.
+                10 | 11 | 13 | 14 => self.parts += content.len().max(1),
+                16 => self.add_exemplar(content),
+                _ => {}
+            }
+        }
+    }
+
+    fn add_exemplar(&mut self, bytes: &[u8]) {
+        self.parts += 1 + fields(bytes).filter(|(number, _)| *number == 1).count();
+    }
+}
+
 fn read_metric(family: &Family, bytes: &[u8], samples: &mut Vec<Sample>, left: &mut usize) -> Result<(), String> {
     let before = samples.len();
+    let size = Size::of_metric(bytes);
+    take(left, size.parts / PARTS)?;
+    if size.samples > *left {
+        return Err(TOO_MANY.to_owned());
+    }
     let metric = Metric::decode(bytes).map_err(|error| format!("it is no Metric: {error}"))?;
-    let mut made = Made { family, labels: labels(metric.labels, family.kind())?, samples };
+    let mut made = Made::new(family, labels(metric.labels, family.kind())?, samples, left);
     match family.kind() {
         Kind::Counter => {
             let counter = metric.counter.ok_or("it has no counter")?;
             let exemplar = counter.exemplar.map(|exemplar| read_exemplar(*exemplar)).transpose()?;
-            made.samples.push(Sample { exemplar, ..made.sample(family.own_suffix(), None, counter.value) });
+            let sample = made.sample(family.own_suffix(), None, counter.value)?;
+            made.samples.push(Sample { exemplar, ..sample });
             made.add_created(counter.created)?;
         }
-        Kind::Gauge => made.add("", None, metric.gauge.ok_or("it has no gauge")?.value),
+        Kind::Gauge => made.add("", None, metric.gauge.ok_or("it has no gauge")?.value)?,
         Kind::Summary => made.add_summary(*metric.summary.ok_or("it has no summary")?)?,
         Kind::Histogram | Kind::GaugeHistogram => {
             made.add_histogram(*metric.histogram.ok_or("it has no histogram")?)?;
         }
         Kind::Unknown | Kind::Info | Kind::StateSet => {
-            made.add("", None, metric.untyped.ok_or("it has no untyped value")?.value);
+            made.add("", None, metric.untyped.ok_or("it has no untyped value")?.value)?;
         }
     }
     let new = samples.get_mut(before..).unwrap_or_default();
-    *left = left.checked_sub(new.len()).ok_or("there are more samples than may be")?;
     // As the text format's times, which are the same milliseconds.
     let timestamp = metric.timestamp_ms.map(|milliseconds| (milliseconds as f64 / 1000.0).into());
     new.iter_mut().for_each(|sample| sample.timestamp = timestamp);
@@ -116,34 +202,52 @@ struct Made<'a> {
     family: &'a Family,
     labels: Vec<(String, String)>,
     samples: &'a mut Vec<Sample>,
+    left: &'a mut usize,
+    /// What a sample counts for.
+    each: usize,
 }
 
-impl Made<'_> {
-    fn sample(&self, suffix: &str, label: Option<(&str, f64)>, value: f64) -> Sample {
+impl<'a> Made<'a> {
+    fn new(
+        family: &'a Family,
+        labels: Vec<(String, String)>,
+        samples: &'a mut Vec<Sample>,
+        left: &'a mut usize,
+    ) -> Made<'a> {
+        let room = |(name, value): &(String, String)| size_of::<(String, String)>() + name.len() + value.len();
+        let each = 1 + (family.name().len() + labels.iter().map(room).sum::<usize>()) / ROOM;
+        Made { family, labels, samples, left, each }
+    }
+
+    fn sample(&mut self, suffix: &str, label: Option<(&str, f64)>, value: f64) -> Result<Sample, String> {
+        take(self.left, self.each)?;
         let mut labels = self.labels.clone();
         labels.extend(label.map(|(name, value)| (name.to_owned(), number::format(value))));
         let name = format!("{}{suffix}", self.family.name());
-        Sample { name, labels, value, timestamp: None, exemplar: None, native_histogram: None }
+        Ok(Sample { name, labels, value, timestamp: None, exemplar: None, native_histogram: None })
     }
 
-    fn add(&mut self, suffix: &str, label: Option<(&str, f64)>, value: f64) {
-        self.samples.push(self.sample(suffix, label, value));
+    fn add(&mut self, suffix: &str, label: Option<(&str, f64)>, value: f64) -> Result<(), String> {
+        let sample = self.sample(suffix, label, value)?;
+        self.samples.push(sample);
+        Ok(())
     }
 
     fn add_created(&mut self, created: Option<Moment>) -> Result<(), String> {
         if let Some(created) = created {
             let seconds = created.seconds().ok_or("its created timestamp has nanoseconds beyond a second")?;
-            self.add("_created", None, seconds);
+            self.add("_created", None, seconds)?;
         }
         Ok(())
     }
 
     fn add_summary(&mut self, summary: Summary) -> Result<(), String> {
+        check_each_once("quantile", summary.quantiles.iter().map(|quantile| quantile.quantile))?;
         for quantile in summary.quantiles {
-            self.add("", Some(("quantile", quantile.quantile)), quantile.value);
+            self.add("", Some(("quantile", quantile.quantile)), quantile.value)?;
         }
-        self.add("_count", None, summary.count as f64);
-        self.add("_sum", None, summary.sum);
+        self.add("_count", None, summary.count as f64)?;
+        self.add("_sum", None, summary.sum)?;
         self.add_created(summary.created)
     }
 
@@ -151,32 +255,45 @@ impl Made<'_> {
         let count = instead(histogram.count_float, histogram.count);
         let (sum, created) = (histogram.sum, histogram.created);
         let native = read_native(&histogram)?;
+        check_each_once("bound of a bucket", histogram.buckets.iter().map(|bucket| bucket.upper_bound))?;
         let mut has_infinity = false;
         for bucket in histogram.buckets {
-            if bucket.upper_bound.is_nan() {
-                return Err("a bucket has no bound".to_owned());
-            }
             has_infinity |= bucket.upper_bound == f64::INFINITY;
             let value = instead(bucket.cumulative_count_float, bucket.cumulative_count);
             let exemplar = bucket.exemplar.map(|exemplar| read_exemplar(*exemplar)).transpose()?;
-            let sample = self.sample("_bucket", Some(("le", bucket.upper_bound)), value);
+            let sample = self.sample("_bucket", Some(("le", bucket.upper_bound)), value)?;
             self.samples.push(Sample { exemplar, ..sample });
         }
         if !has_infinity {
-            self.add("_bucket", Some(("le", f64::INFINITY)), count);
+            self.add("_bucket", Some(("le", f64::INFINITY)), count)?;
         }
         let gauge = self.family.kind() == Kind::GaugeHistogram;
-        self.add(if gauge { "_gcount" } else { "_count" }, None, count);
-        self.add(if gauge { "_gsum" } else { "_sum" }, None, sum);
+        self.add(if gauge { "_gcount" } else { "_count" }, None, count)?;
+        self.add(if gauge { "_gsum" } else { "_sum" }, None, sum)?;
         self.add_created(created)?;
         if let Some(mut native) = native {
             let exemplars: Result<Vec<_>, _> = histogram.exemplars.into_iter().map(read_exemplar).collect();
             native.exemplars = exemplars?;
             let native_histogram = Some(Box::new(native));
-            self.samples.push(Sample { native_histogram, ..self.sample("", None, f64::NAN) });
+            let sample = self.sample("", None, f64::NAN)?;
+            self.samples.push(Sample { native_histogram, ..sample });
         }
         Ok(())
     }
+}
+
+/// Whether each of the numbers is one, and there once: samples that differ in nothing else are one series.
+fn check_each_once(what: &str, numbers: impl Iterator<Item = f64>) -> Result<(), String> {
+    let mut known = HashSet::new();
+    for number in numbers {
+        if number.is_nan() {
+            return Err(format!("a {what} is no number"));
+        }
+        if !known.insert(number.to_bits()) {
+            return Err(format!("the {what} {} stands twice", number::format(number)));
+        }
+    }
+    Ok(())
 }
 
 /// The count of a histogram: the float in its place, if it is positive.
@@ -193,6 +310,8 @@ fn read_native(histogram: &Histogram) -> Result<Option<NativeHistogram>, String>
     if floats || (integers && it.count_float > 0.0) {
         return Err("a native histogram that counts in floats is not supported".to_owned());
     }
+    check_spans(&it.positive_spans, it.positive_deltas.len())?;
+    check_spans(&it.negative_spans, it.negative_deltas.len())?;
     let spans = |spans: &[BucketSpan]| {
         spans.iter().map(|span| Span { offset: span.offset.into(), length: span.length.into() }).collect()
     };
@@ -205,6 +324,15 @@ fn read_native(histogram: &Histogram) -> Result<Option<NativeHistogram>, String>
         negative_deltas: it.negative_deltas.clone(),
         ..NativeHistogram::new(Number::Integer(it.count.into()), Number::Float(it.sum), it.schema)
     }))
+}
+
+/// Whether the spans have as many buckets as there are counts.
+fn check_spans(spans: &[BucketSpan], counts: usize) -> Result<(), String> {
+    let buckets: u64 = spans.iter().map(|span| u64::from(span.length)).sum();
+    if u64::try_from(counts) == Ok(buckets) {
+        return Ok(());
+    }
+    Err(format!("the spans of a native histogram have {buckets} buckets, and it has {counts} counts"))
 }
 
 fn read_exemplar(exemplar: protobuf::Exemplar) -> Result<Exemplar, String> {

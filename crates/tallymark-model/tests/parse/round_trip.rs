@@ -55,9 +55,9 @@ fn pairs(labels: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
 fn native_histogram() -> impl Strategy<Value = NativeHistogram> {
     let buckets = || {
         let spans = vec((0i64..100, 1u64..4).prop_map(|(offset, length)| Span { offset, length }), 0..4);
-        (spans, vec(any::<i64>(), 1..8)).prop_map(|(spans, deltas)| {
-            let deltas = if spans.is_empty() { Vec::new() } else { deltas };
-            (spans, deltas)
+        spans.prop_flat_map(|spans: Vec<Span>| {
+            let counts: u64 = spans.iter().map(|span| span.length).sum();
+            (Just(spans), vec(any::<i64>(), counts as usize))
         })
     };
     (any::<u64>(), finite(), -4i32..9, buckets(), buckets()).prop_map(|(count, sum, schema, positive, negative)| {

@@ -124,9 +124,72 @@ fn what_the_reader_of_protobuf_refuses_it_names() {
             b"\x11\x0a\x01a\x22\x0c\x1a\x0a\x1a\x08\x08\x01\x10\x80\xa8\xd6\xb9\x07",
             "message 1: metric 1 of \"a\": its created timestamp has nanoseconds beyond a second",
         ),
+        (
+            b"\x12\x0a\x01a\x18\x02\x22\x0b\x22\x09\x1a\x07\x09\x00\x00\x00\x00\x00\x00",
+            "message 1: metric 1 of \"a\": it is no Metric: failed",
+        ),
+        (
+            b"\x14\x0a\x01a\x18\x02\x22\x0d\x22\x0b\x1a\x09\x09\x00\x00\x00\x00\x00\x00\xf8\x7f",
+            "message 1: metric 1 of \"a\": a quantile is no number",
+        ),
+        (
+            b"\x0d\x0a\x01a\x18\x04\x22\x06\x3a\x04\x1a\x00\x1a\x00",
+            "message 1: metric 1 of \"a\": the bound of a bucket 0.0 stands twice",
+        ),
+        (
+            b"\x0f\x0a\x01a\x18\x04\x22\x08\x3a\x06\x62\x02\x10\x02\x68\x02",
+            "message 1: metric 1 of \"a\": the spans of a native histogram have 2 buckets, and it has 1 counts",
+        ),
     ] {
         let found = parse::protobuf(bytes, 1000).map(|_| String::new()).unwrap_or_else(|error| error.to_string());
 
         assert!(found.starts_with(error) && found.is_empty() == error.is_empty(), "{found} of {bytes:?}");
+    }
+}
+
+/// A field with a length, as protobuf has it.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2];
+    let mut length = content.len();
+    while length > 127 {
+        bytes.push((length % 128) as u8 | 128);
+        length /= 128;
+    }
+    bytes.push(length as u8);
+    bytes.extend(content);
+    bytes
+}
+
+/// A family "a" of a type, with one metric.
+fn family(kind: u8, metric: &[u8]) -> Vec<u8> {
+    let message = [&field(1, b"a")[..], &[3 << 3, kind], &field(4, metric)].concat();
+    field(0, &message)[1..].to_vec()
+}
+
+#[test]
+fn protobuf_that_would_grow_is_refused_before_it_has_grown() {
+    let bucket = |at: u32| field(3, &[&[2 << 3 | 1][..], &f64::from(at).to_le_bytes()].concat());
+    let buckets: Vec<u8> = (0..500).flat_map(bucket).collect();
+    let long = field(1, &[field(1, b"b"), field(2, &[b'x'; 10_000])].concat());
+    let metrics: Vec<u8> = [field(1, b"a"), field(4, b"").repeat(1001)].concat();
+    for (what, bytes, is_read) in [
+        ("buckets", family(4, &field(7, &buckets)), true),
+        ("buckets", family(4, &field(7, &[&buckets[..], &field(3, b"").repeat(501)].concat())), false),
+        ("quantiles", family(2, &field(4, &field(3, b"").repeat(1001))), false),
+        ("metrics", field(0, &metrics)[1..].to_vec(), false),
+        ("labels", family(0, &field(1, b"").repeat(10_010)), false),
+        ("labels of buckets", family(4, &[&long[..], &field(7, &buckets)].concat()), false),
+        ("labels of exemplars", family(0, &field(3, &field(2, &field(1, b"").repeat(10_010)))), false),
+        ("packed deltas", family(4, &field(7, &field(13, &[0; 10_010]))), false),
+        (
+            "families",
+            (0..1001).flat_map(|at| field(0, &field(1, format!("a{at}").as_bytes()))[1..].to_vec()).collect(),
+            false,
+        ),
+    ] {
+        let found = parse::protobuf(&bytes, 1000).map(|_| ()).map_err(|error| error.to_string());
+
+        assert_eq!(found.is_ok(), is_read, "{what}: {found:?}");
+        assert!(is_read || found.unwrap_err().ends_with("there are more samples than may be"), "{what}");
     }
 }
