@@ -70,7 +70,16 @@ def _command() -> Iterator[None]:
 
 def _build_command() -> str:
     # Only `cargo rustc` can strip one program without compiling everything below it anew.
-    cargo = ["cargo", "rustc", "--release", "--package", "tallymark-cli", "--bin", "tallymark"]
+    cargo = [
+        "cargo",
+        "rustc",
+        "--locked",
+        "--release",
+        "--package",
+        "tallymark-cli",
+        "--bin",
+        "tallymark",
+    ]
     messages = ["--message-format", "json-render-diagnostics", "--", "-C", "strip=symbols"]
     built = subprocess.run(
         [*cargo, *messages], cwd=ROOT, env=_with_rust(), stdout=subprocess.PIPE, check=False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -106,6 +108,31 @@ def test_what_is_counted_is_seen_to_move(
     seen.press("x", "q")
 
     seen.wait_for("Pane is dead (status 0")
+
+
+@pytest.mark.parametrize("signal", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_the_terminal_as_it_was(
+    signal: int,
+    look: Looker,
+    program: Callable[..., Program],
+    terminal: Callable[[str], Terminal],
+    tmp_path: Path,
+) -> None:
+    """Echo is on again, and the lines of before are there."""
+    program(look.url, COUNTED).end()
+    pid = tmp_path / "pid"
+    script = tmp_path / "script"
+    script.write_text(
+        f"echo before; sh -c 'echo $$ > {pid}; exec {look.command} top {look.url}'\n"
+        "stty -a; echo after; sleep 600\n"
+    )
+    seen = terminal(f"sh {script}")
+    seen.wait_for("jobs_total")
+    os.kill(int(pid.read_text()), signal)
+
+    screen = seen.wait_for("before", "after")
+    assert " echo " in screen
+    assert "-icanon" not in screen
 
 
 def test_without_a_terminal_show_is_the_command(look: Looker) -> None:

@@ -250,6 +250,7 @@ WRITTEN = {"X-Prometheus-Remote-Write-Samples-Written": "1"}
         ([(415, {}), (204, {})], [TWO, ONE], 0),
         ([(503, {}), (500, {}), (204, WRITTEN)], [TWO, TWO, TWO], 0),
         ([(429, {"Retry-After": "0"}), (204, WRITTEN)], [TWO, TWO], 0),
+        ([(429, {"Retry-After": str(2**64 - 1)})], [TWO], 1),
         ([(400, {}), (400, {})], [TWO, ONE], 1),
         ([(401, {})], [TWO], 1),
     ],
@@ -279,6 +280,76 @@ def test_a_receiver_gets_the_version_it_knows(
         assert ("snappy", "it") == (headers["Content-Encoding"], headers["X-Own"])
         assert "Basic bWU6cGFzcyB3b3Jk" == headers["Authorization"]
         assert b"__name__" in snappy.uncompress(body)
+
+
+def test_each_push_begins_anew(shell: Shell) -> None:
+    """With the token that is in the file then, and with 2.0 though 1.0 was refused, too."""
+    token = shell.directory / "token"
+    token.write_text("0\n")
+    (shell.directory / "metrics.txt").write_text("a 1\n")
+
+    class Own(Receiver):
+        def do_POST(self) -> None:
+            token.write_text(f"{len(self.requests) + 1}\n")
+            super().do_POST()
+
+    Own.answers, Own.requests = [(400, {}), (400, {}), *[(204, WRITTEN)] * 1000], []
+    with http.server.HTTPServer(("127.0.0.1", 0), Own) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/w"
+        push = f"tallymark push metrics.txt --remote-write {url} --token-file token"
+        pushing = shell.start(f"exec {push} --every 0.1")
+        wait_until(lambda: len(Own.requests) >= 3, "it was pushed again")
+        pushing.kill()
+        pushing.wait()
+        server.shutdown()
+        thread.join()
+
+    asked = [(it["Content-Type"], it["Authorization"]) for it, _ in Own.requests[:3]]
+    assert [(TWO, "Bearer 0"), (ONE, "Bearer 1"), (TWO, "Bearer 2")] == asked
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--timeout 1e19", "not a number of seconds"),
+        ("--token-file token", "one too many"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(options: str, words: str, shell: Shell) -> None:
+    """Before anything is sent."""
+    (shell.directory / "token").write_text("x")
+    url = "http://me:secret@127.0.0.1:1/w"
+    ended = shell.run(f"tallymark push - --remote-write {url} {options}", "a 1\n")
+
+    assert (2, True) == (ended.returncode, words in ended.stderr), ended
+    assert "secret" not in ended.stderr
+
+
+def test_a_long_refusal_is_told_from_its_beginning(shell: Shell) -> None:
+    """More than is read of it; no byte of it moves the cursor."""
+
+    class Own(http.server.BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = b"too \x1b[2Jmuch" + b"\xff" * 100_000
+            self.send_response(413)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Own) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        ended = shell.run(f"tallymark push - --gateway {url} --job it", "a 1\n")
+        server.shutdown()
+        thread.join()
+
+    assert (1, True) == (ended.returncode, "answered 413: too \\u{1b}[2Jmuch" in ended.stderr)
 
 
 def test_carbon_gets_lines_and_pickles(shell: Shell) -> None:

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! tallymark show  file:/run/app/metrics.tally
-//! tallymark serve file:/run/app/metrics.tally --listen 0.0.0.0:9099
+//! tallymark serve file:/run/app/metrics.tally --web.listen-address 0.0.0.0:9099
 //! ```
 //!
 //! Each command is one file of `command/`: its arguments, its help, what it does. Data goes to stdout, everything said
@@ -18,7 +18,6 @@
 
 mod command;
 mod error;
-mod json;
 mod lint;
 mod output;
 mod overview;

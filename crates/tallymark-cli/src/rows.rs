@@ -47,7 +47,9 @@ pub(crate) fn rows(family: &FamilySnapshot) -> Vec<Row> {
     for mut sample in family.samples() {
         let suffix = sample.name.strip_prefix(name).unwrap_or_default().to_owned();
         let added = added_label(kind, name).and_then(|label| take(&mut sample.labels, label));
-        let place = *places.entry(sample.labels.clone()).or_insert_with(|| {
+        let mut key = sample.labels.clone();
+        key.sort();
+        let place = *places.entry(key).or_insert_with(|| {
             let value = empty(kind);
             rows.push(Row { labels: std::mem::take(&mut sample.labels), value, created: None });
             rows.len() - 1
@@ -169,6 +171,13 @@ mod tests {
         };
         let labels = vec![("a".to_owned(), "x".to_owned())];
         assert_eq!(found, [Row { labels, value: Value::Distribution(distribution), created: Some(7.0) }]);
+    }
+
+    #[test]
+    fn the_order_of_labels_makes_no_other_series() {
+        let found = read("# TYPE s summary\ns_count{a=\"1\",b=\"2\"} 1\ns_sum{b=\"2\",a=\"1\"} 3\n# EOF\n");
+
+        assert_eq!(found.len(), 1, "{found:?}");
     }
 
     #[test]

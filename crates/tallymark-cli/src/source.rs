@@ -8,13 +8,10 @@ use std::fs;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use percent_encoding::percent_decode_str;
 use tallymark::model::{FamilySnapshot, Snapshot, parse};
 use tallymark::{Groups, Registry, Store};
 use tallymark_transport::gateway::{self, Gateway};
-use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use tallymark_transport::push::{Client, ClientOptions};
 
 use crate::error::Error;
 use crate::store;
@@ -43,7 +40,7 @@ pub(crate) struct Source {
 
 enum Place {
     Store { store: Store, pushed: Box<Gateway> },
-    Url { url: String, authorization: Option<String> },
+    Url(Client),
     File(String),
     Stdin,
 }
@@ -73,14 +70,14 @@ impl Source {
     /// - anything else is the path of a file with an exposition.
     ///
     /// # Errors
-    /// As [`store::open_existing`].
+    /// As [`store::open_existing`], and [`Error::Push`] for a URL that is none.
     pub(crate) fn open(source: &str) -> Result<Source, Error> {
         if source == "-" {
             return Ok(Source { name: "stdin".to_owned(), place: Place::Stdin });
         }
         if source.starts_with("http://") || source.starts_with("https://") {
-            let (url, authorization) = address(source);
-            return Ok(Source { name: url.clone(), place: Place::Url { url, authorization } });
+            let client = client(&address(source))?;
+            return Ok(Source { name: client.url().to_owned(), place: Place::Url(client) });
         }
         if is_file(source) {
             return Ok(Source { name: source.to_owned(), place: Place::File(source.to_owned()) });
@@ -109,8 +106,8 @@ impl Source {
     /// What the source holds: of a store the numbers, of all others the text as it came.
     ///
     /// # Errors
-    /// [`Error::Store`] if the store does not answer, [`Error::Source`] if the file or the server cannot be read or
-    /// gives no text.
+    /// [`Error::Store`] if the store does not answer, [`Error::Push`] if the server does not, [`Error::Source`] if the
+    /// file cannot be read, or what is there is no text.
     pub(crate) fn read(&self) -> Result<Reading, Error> {
         match &self.place {
             Place::Store { store, pushed } => {
@@ -118,14 +115,14 @@ impl Source {
                 let counted = Registry::with_store(store.clone()).snapshot();
                 self.with_pushed(counted, pushed).map(Reading::Snapshot)
             }
-            Place::Url { url, authorization } => {
-                let answer = get(url, authorization.as_deref(), WANTED).map_err(|problem| self.trouble(problem))?;
+            Place::Url(client) => {
+                let answer = client.get(WANTED, LARGEST_ANSWER)?;
                 let content_type = answer.content_type.as_deref();
                 if content_type.is_some_and(|found| found.starts_with("text/html")) {
                     let problem = "the server answered a web page; give the URL of its metrics, often …/metrics";
                     return Err(self.trouble(problem.to_owned()));
                 }
-                self.text(answer.body, content_type).map(Reading::Text)
+                self.text(answer.bytes, content_type).map(Reading::Text)
             }
             Place::File(path) => {
                 let bytes = fs::read(path).map_err(|error| self.trouble(format!("{error}; {}", Source::KINDS)))?;
@@ -209,38 +206,15 @@ impl Text {
 /// What a server answers at a URL, which may have `user:password@`: the URL without them, and the body.
 ///
 /// # Errors
-/// [`Error::Source`] if it cannot be reached, or answers no success.
+/// [`Error::Push`] if it cannot be reached, or answers no success.
 pub(crate) fn fetch(url: &str, accept: &str) -> Result<(String, Vec<u8>), Error> {
-    let (url, authorization) = address(url);
-    match get(&url, authorization.as_deref(), accept) {
-        Ok(answer) => Ok((url, answer.body)),
-        Err(problem) => Err(Error::Source { source_name: url, problem }),
-    }
+    let client = client(url)?;
+    let body = client.get(accept, LARGEST_ANSWER)?;
+    Ok((client.url().to_owned(), body.bytes))
 }
 
-struct Answer {
-    content_type: Option<String>,
-    body: Vec<u8>,
-}
-
-fn get(url: &str, authorization: Option<&str>, accept: &str) -> Result<Answer, String> {
-    let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
-    let mut request = config.new_agent().get(url).header(ACCEPT, accept);
-    if let Some(authorization) = authorization {
-        request = request.header(AUTHORIZATION, authorization);
-    }
-    let mut answer = request.call().map_err(|error| format!("{error}; is its server running?"))?;
-    let (status, headers) = (answer.status(), answer.headers().clone());
-    let body = answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec();
-    let body = body.map_err(|error| error.to_string())?;
-    if !status.is_success() {
-        let said = String::from_utf8_lossy(&body);
-        let said = said.lines().next().unwrap_or_default().trim();
-        let colon = if said.is_empty() { "" } else { ": " };
-        return Err(format!("the server answered {status}{colon}{}", said.chars().take(200).collect::<String>()));
-    }
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    Ok(Answer { content_type, body })
+fn client(url: &str) -> Result<Client, Error> {
+    Ok(Client::new(url, ClientOptions { timeout: PATIENCE, ..ClientOptions::default() })?)
 }
 
 /// Whether the word is a path: neither a store's URL nor something that wants to be one.
@@ -253,23 +227,18 @@ fn is_file(source: &str) -> bool {
     !is_kind || fs::exists(source).unwrap_or(false)
 }
 
-/// A URL without its user, with the path that it means, and what is to be said for the user.
-fn address(url: &str) -> (String, Option<String>) {
+/// A URL with the path that it means.
+fn address(url: &str) -> Cow<'_, str> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    // A user's password may have anything in it, but a host has not.
+    let host = rest.rfind('@').map_or(0, |at| at + 1);
+    let end = rest.get(host..).and_then(|host| host.find(['/', '?'])).map_or(rest.len(), |end| host + end);
     let (authority, path) = rest.split_at(end);
-    let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
-    let path = match path {
-        "" | "/" => Cow::Borrowed("/metrics"),
-        path if path.starts_with('?') => Cow::Owned(format!("/metrics{path}")),
-        path => Cow::Borrowed(path),
-    };
-    let authorization = user.map(|user| {
-        let (name, password) = user.split_once(':').unwrap_or((user, ""));
-        let said: Vec<u8> = percent_decode_str(name).chain([b':']).chain(percent_decode_str(password)).collect();
-        format!("Basic {}", STANDARD.encode(said))
-    });
-    (format!("{scheme}://{host}{path}"), authorization)
+    match path {
+        "" | "/" => Cow::Owned(format!("{scheme}://{authority}/metrics")),
+        path if path.starts_with('?') => Cow::Owned(format!("{scheme}://{authority}/metrics{path}")),
+        _ => Cow::Borrowed(url),
+    }
 }
 
 #[cfg(test)]
@@ -277,17 +246,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_that_of_the_metrics_and_its_password_is_kept_out_of_it() {
-        for (url, without, authorization) in [
-            ("http://host:9090", "http://host:9090/metrics", None),
-            ("http://host/", "http://host/metrics", None),
-            ("http://host?name[]=a", "http://host/metrics?name[]=a", None),
-            ("https://host/a/b?c", "https://host/a/b?c", None),
-            ("http://me:a%40b@[::1]:1/x", "http://[::1]:1/x", Some("Basic bWU6YUBi")),
-            ("http://me@host/x", "http://host/x", Some("Basic bWU6")),
+    fn a_url_is_that_of_the_metrics_and_its_password_is_kept_out_of_messages() {
+        for (url, name) in [
+            ("http://host:9090", "http://host:9090/metrics"),
+            ("http://host/", "http://host/metrics"),
+            ("http://host?name[]=a", "http://host/metrics?name[]=a"),
+            ("https://host/a/b?c", "https://host/a/b?c"),
+            ("http://me:a%40b@[::1]:1", "http://[::1]:1/metrics"),
+            ("http://me@host/x", "http://host/x"),
         ] {
-            assert_eq!(address(url), (without.to_owned(), authorization.map(str::to_owned)), "{url}");
+            assert_eq!(Source::open(url).unwrap().name(), name, "{url}");
         }
+        let refused = Source::open("http://me:se/cret@host").err().unwrap().to_string();
+        assert!(refused.starts_with("http://host/metrics: "), "{refused}");
     }
 
     #[test]

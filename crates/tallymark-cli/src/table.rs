@@ -37,8 +37,8 @@ fn one_family(family: &FamilySnapshot, now: f64) -> String {
 
 fn heading(family: &FamilySnapshot) -> String {
     let described = &family.family;
-    let suffix = if described.kind() == Kind::Counter && !described.name().ends_with("_total") { "_total" } else { "" };
-    let mut text = format!("{}{suffix}  {}", printable(described.name()), described.kind());
+    let name = if described.kind() == Kind::Info { described.name().into() } else { described.text_name() };
+    let mut text = format!("{}  {}", printable(&name), described.kind());
     if !described.help().is_empty() {
         let _ = write!(text, "  {}", printable(described.help()));
     }
@@ -154,6 +154,13 @@ mod tests {
             ),
             "wait_seconds  histogram\n  count  sum    mean     p50     p90     p99\n     10  2 s  200 ms  100 ms  100 ms  100 ms\n"
         );
+    }
+
+    #[test]
+    fn a_counter_without_its_suffix_is_shown_without_it() {
+        let families_ = parse::strict_text("# TYPE jobs counter\njobs 1\n", 10).unwrap();
+
+        assert!(families(&Snapshot { families: families_ }, 0.0).starts_with("jobs  counter\n"));
     }
 
     #[test]

@@ -32,13 +32,35 @@ pub(crate) struct Check {
     max_series: usize,
 
     /// A rule that is not to be looked at, such as no-help; may be given again
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", value_parser = clap::builder::PossibleValuesParser::new(RULES))]
     ignore: Vec<String>,
 
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
 }
+
+/// The rules that can be left out: those of `lint.rs`, and that a text can be read.
+const RULES: [&str; 18] = [
+    "abbreviated-unit",
+    "base-unit",
+    "camel-case",
+    "clash",
+    "collision",
+    "colon",
+    "duplicate",
+    "label-in-name",
+    "many-series",
+    "no-help",
+    "no-total",
+    "reserved-label",
+    "reserved-suffix",
+    "syntax",
+    "target-label",
+    "total",
+    "type-in-name",
+    "unit-missing",
+];
 
 /// A finding, and where.
 #[derive(Serialize)]

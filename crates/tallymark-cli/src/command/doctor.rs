@@ -9,7 +9,6 @@ use serde::Serialize;
 use tallymark::{FileReport, LedgerReport, Report};
 
 use crate::error::Error;
-use crate::json::Number;
 use crate::units::{bytes, plain, printable, seconds};
 use crate::{output, store, table};
 
@@ -19,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How many series of one family are worth a word: they cost each scrape, and mostly come from a label like a user's id.
 const MANY: u64 = 10_000;
 
-/// After what time a host whose programs run should have been drained, whatever the interval.
+/// After what time a host whose programs run should have been drained, unless three of its intervals are longer.
 const LATE: Duration = Duration::from_secs(60);
 
 /// Say how a store is doing, and what wants doing
@@ -40,6 +39,10 @@ pub(crate) struct Doctor {
     #[arg(long)]
     json: bool,
 }
+
+/// A number, of which those that JSON has not do not occur.
+#[derive(Serialize)]
+struct Number(f64);
 
 /// What is said, in the order in which it is said.
 #[derive(Serialize)]
@@ -95,7 +98,7 @@ impl Doctor {
     pub(crate) fn run(self) -> Result<(), Error> {
         let store = store::open_existing(&self.store)?;
         let report = store.report(PATIENCE);
-        let said = Said::new(store.url(), &report);
+        let said = Said::new(store.url(), &report, late(&self.store));
         if self.json {
             output::print_json(&said)?;
         } else {
@@ -106,7 +109,7 @@ impl Doctor {
 }
 
 impl Said {
-    fn new(store: String, report: &Report) -> Said {
+    fn new(store: String, report: &Report, late: Duration) -> Said {
         let nothing = FileReport::default();
         let file = report.file.as_ref().unwrap_or(&nothing);
         let found = &file.inspection;
@@ -134,7 +137,7 @@ impl Said {
             idle_bytes: found.idle_bytes,
             damaged_records: file.damaged,
             shared: report.ledger.as_ref().map(Shared::new),
-            warnings: warnings(file, report.ledger.as_ref()),
+            warnings: warnings(file, report.ledger.as_ref(), late),
         }
     }
 
@@ -230,8 +233,17 @@ impl Shared {
     }
 }
 
+/// After what time a host whose programs run should have been drained: the URL may say in what interval that is done.
+fn late(url: &str) -> Duration {
+    let options = url.split_once('?').map_or("", |(_, options)| options).split('&');
+    let interval = options.filter_map(|option| option.strip_prefix("interval=")?.parse().ok()).last();
+    interval
+        .and_then(|interval: f64| Duration::try_from_secs_f64(3.0 * interval).ok())
+        .map_or(LATE, |late| late.max(LATE))
+}
+
 /// What wants doing, with what to do.
-fn warnings(file: &FileReport, ledger: Option<&LedgerReport>) -> Vec<String> {
+fn warnings(file: &FileReport, ledger: Option<&LedgerReport>, late: Duration) -> Vec<String> {
     let mut warnings = Vec::new();
     if file.damaged > 0 {
         warnings.push(format!(
@@ -252,12 +264,12 @@ fn warnings(file: &FileReport, ledger: Option<&LedgerReport>) -> Vec<String> {
         ));
     }
     if let Some(ledger) = ledger {
-        ledger_warnings(file, ledger, &mut warnings);
+        ledger_warnings(file, ledger, late, &mut warnings);
     }
     warnings
 }
 
-fn ledger_warnings(file: &FileReport, ledger: &LedgerReport, warnings: &mut Vec<String>) {
+fn ledger_warnings(file: &FileReport, ledger: &LedgerReport, late: Duration, warnings: &mut Vec<String>) {
     if let Err(problem) = &ledger.holds {
         warnings.push(format!("{problem}; until it is back, what is counted waits in {}", file.path.display()));
     }
@@ -269,10 +281,11 @@ fn ledger_warnings(file: &FileReport, ledger: &LedgerReport, warnings: &mut Vec<
         ));
     }
     let is_used = file.inspection.processes.iter().any(|process| process.live);
-    let is_late = ledger.drained.is_none_or(|ago| ago > LATE);
+    let is_late = ledger.drained.is_none_or(|ago| ago > late);
     let holds_something = file.families.iter().any(|(_, series)| *series > 0);
     if ledger.failing.is_none() && is_late && holds_something && (is_used || ledger.drained.is_none()) {
-        warnings.push("nothing was sent for more than a minute; send it with tallymark drain".to_owned());
+        let late = seconds(late.as_secs_f64());
+        warnings.push(format!("nothing was sent for more than {late}; send it with tallymark drain"));
     }
     if ledger.lost > 0 {
         warnings.push(format!(
@@ -299,10 +312,22 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_is_drained_rarely_is_late_later() {
+        for (url, expected) in [
+            ("redis://a", 60),
+            ("redis://a?interval=1", 60),
+            ("redis://a?prefix=b&interval=300", 900),
+            ("redis://a?interval=1e300", 60),
+        ] {
+            assert_eq!(late(url), Duration::from_secs(expected), "{url}");
+        }
+    }
+
+    #[test]
     fn what_wants_doing_is_said_and_nothing_else() {
         let file = FileReport::default();
 
-        assert!(warnings(&file, Some(&ledger())).is_empty());
+        assert!(warnings(&file, Some(&ledger()), LATE).is_empty());
         for (file, ledger, words) in [
             (FileReport { damaged: 2, ..FileReport::default() }, ledger(), "2 records"),
             (FileReport::default(), LedgerReport { lost: 3, ..ledger() }, "3 batches"),
@@ -317,7 +342,7 @@ mod tests {
                 "5 s ago, and 7 series wait",
             ),
         ] {
-            let said = warnings(&file, Some(&ledger));
+            let said = warnings(&file, Some(&ledger), LATE);
 
             assert_eq!(said.len(), 1, "{said:?}");
             assert!(said[0].contains(words), "{said:?}");

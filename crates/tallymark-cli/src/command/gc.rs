@@ -49,11 +49,15 @@ struct Done {
 impl Gc {
     pub(crate) fn run(self) -> Result<(), Error> {
         let store = store::open_existing(&self.store)?;
-        // Nobody need answer for this one.
-        let before = store.report(Duration::ZERO).file.unwrap_or_default();
-        store.series(PATIENCE)?;
-        let report = store.report(PATIENCE);
-        let after = report.file.unwrap_or_default();
+        // What a store of many hosts holds is not told here, so it need not answer for the reports.
+        let report = store.report(Duration::ZERO);
+        let (before, sent) = (report.file.unwrap_or_default(), report.ledger.is_some());
+        if sent {
+            store.flush(PATIENCE)?;
+        } else {
+            store.series(PATIENCE)?;
+        }
+        let after = store.report(Duration::ZERO).file.unwrap_or_default();
         let free_bytes = after.inspection.free_bytes;
         let done = Done {
             added_up: after.folded.saturating_sub(before.folded),
@@ -61,7 +65,7 @@ impl Gc {
             freed_bytes: free_bytes.saturating_sub(before.inspection.free_bytes),
             free_bytes,
             file_bytes: after.inspection.bytes,
-            sent: report.ledger.is_some(),
+            sent,
         };
         if self.json {
             return output::print_json(&done);

@@ -2,7 +2,6 @@
 //!
 //! Where the metrics come from is `source.rs`'s business, how they are sent that of `tallymark_transport::push`.
 
-use std::fs;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -77,7 +76,7 @@ pub(crate) struct Push {
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
 
-    /// A file with a token, sent as Authorization: Bearer
+    /// A file with a token, sent as Authorization: Bearer; it is read for each push
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
@@ -175,13 +174,8 @@ impl Push {
     }
 
     fn client(&self, url: &str) -> Result<Client, Error> {
-        let mut headers = self.headers.clone();
-        if let Some(path) = &self.token_file {
-            let token = fs::read_to_string(path);
-            let token = token.map_err(|error| Error::Usage(format!("{}: {error}", path.display())))?;
-            headers.push(("Authorization".to_owned(), format!("Bearer {}", token.trim())));
-        }
-        Ok(Client::new(url, ClientOptions { timeout: self.timeout, ca: self.ca.clone(), headers })?)
+        let (ca, headers, token) = (self.ca.clone(), self.headers.clone(), self.token_file.clone());
+        Ok(Client::new(url, ClientOptions { timeout: self.timeout, ca, headers, token })?)
     }
 }
 
@@ -196,6 +190,9 @@ fn header(text: &str) -> Result<(String, String), &'static str> {
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {
-    let number = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    number.filter(|seconds| !seconds.is_zero()).ok_or("not a number of seconds such as 15 or 0.5")
+    /// A year: clocks can add that to any time.
+    const LONGEST: f64 = 365.0 * 86_400.0;
+    let number = text.parse().ok().filter(|seconds| *seconds <= LONGEST);
+    let number = number.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    number.filter(|seconds| !seconds.is_zero()).ok_or("not a number of seconds such as 15 or 0.5, of a year at most")
 }

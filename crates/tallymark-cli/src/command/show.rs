@@ -3,15 +3,17 @@
 //! It reads as a scrape does, and like one it adds up what ended processes have left. It makes no store, takes no
 //! process's place in one and changes no number.
 
+use std::io::{IsTerminal, stdout};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tallymark::model::encode::Format;
 use tallymark::model::{Escaping, Snapshot};
+use tallymark_transport::page::families_json;
 
 use crate::error::Error;
 use crate::selector::{Selector, select};
 use crate::source::Source;
-use crate::{json, output, table};
+use crate::{output, table};
 
 /// Print what a store holds
 #[derive(clap::Args)]
@@ -70,8 +72,8 @@ impl Show {
         let snapshot = select(select(source.snapshot()?, &self.names), &self.matches);
         let encode = |format: Format| encoded(format, &snapshot, &source);
         match self.format {
-            _ if self.json => output::print_json(&json::Families::from(&snapshot)),
-            Print::Json => output::print_json(&json::Families::from(&snapshot)),
+            _ if self.json => print_json(&snapshot),
+            Print::Json => print_json(&snapshot),
             Print::Table => output::print(table::families(&snapshot, now()).as_bytes()),
             Print::Text => encode(Format::Text1_0_0(Escaping::AllowUtf8)),
             Print::OpenMetrics => encode(Format::OpenMetrics1_0_0 { escaping: Escaping::AllowUtf8, tagged: true }),
@@ -86,6 +88,17 @@ fn encoded(format: Format, snapshot: &Snapshot, source: &Source) -> Result<(), E
     let encoded = format.encode(snapshot, &mut text);
     encoded.map_err(|error| Error::Encode { url: source.name().to_owned(), source: error })?;
     output::print(&text)
+}
+
+/// The same JSON as the server's, and on a terminal in lines.
+fn print_json(snapshot: &Snapshot) -> Result<(), Error> {
+    let mut json = families_json(snapshot, now());
+    if stdout().is_terminal() {
+        let value: serde_json::Value = serde_json::from_slice(&json).map_err(|error| Error::Stdout(error.into()))?;
+        return output::print_json(&value);
+    }
+    json.push(b'\n');
+    output::print(&json)
 }
 
 fn now() -> f64 {

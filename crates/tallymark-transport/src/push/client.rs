@@ -1,14 +1,17 @@
-//! One HTTP request and its answer, as pushing needs them: with a password, with a bound on time and on what is read.
+//! One HTTP request and its answer: with a password, with a bound on time and on what is read.
 //!
-//! It retries nothing and follows no redirect: a push that went somewhere else than it was told is no push.
+//! It retries nothing and follows no redirect: a push that went somewhere else than it was told is no push. Whoever reads
+//! metrics from a server asks by it, too, so that what can be pushed to can be read.
 
+use std::fs;
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
-use ureq::http::{HeaderMap, Request};
+use ureq::http::{HeaderMap, Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::PushError;
@@ -25,12 +28,14 @@ pub struct ClientOptions {
     pub ca: Option<PathBuf>,
     /// Headers for every request, such as `Authorization`.
     pub headers: Vec<(String, String)>,
+    /// A file with a token, sent as `Authorization: Bearer`. It is read for each request, as tokens are replaced.
+    pub token: Option<PathBuf>,
 }
 
 impl Default for ClientOptions {
-    /// Thirty seconds, the system's authorities, no headers.
+    /// Thirty seconds, the system's authorities, no headers, no token.
     fn default() -> ClientOptions {
-        ClientOptions { timeout: Duration::from_secs(30), ca: None, headers: Vec::new() }
+        ClientOptions { timeout: Duration::from_secs(30), ca: None, headers: Vec::new(), token: None }
     }
 }
 
@@ -47,6 +52,7 @@ pub struct Client {
     agent: ureq::Agent,
     url: String,
     headers: Vec<(String, String)>,
+    token: Option<PathBuf>,
 }
 
 /// What a server answered.
@@ -56,19 +62,33 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
+/// What was read from a server.
+#[derive(Debug)]
+pub struct Body {
+    /// What it is, if the server says so.
+    pub content_type: Option<String>,
+    /// All of it.
+    pub bytes: Vec<u8>,
+}
+
 impl Client {
     /// A client of the server at `url`. A user and a password in it become an `Authorization` header.
     ///
     /// # Errors
     /// [`PushError::Address`] if it is no `http://` or `https://` URL, [`PushError::Certificates`] if the authorities'
-    /// file cannot be read.
+    /// file cannot be read, [`PushError::Authorizations`] if there is a user as well as a token, or a header that is
+    /// one of them.
     pub fn new(url: &str, options: ClientOptions) -> Result<Client, PushError> {
-        let ClientOptions { timeout, ca, mut headers } = options;
+        let ClientOptions { timeout, ca, mut headers, token } = options;
         let (url, user) = without_user(url);
-        let refuse = |problem: &str| PushError::Address { url: url.clone(), problem: problem.to_owned() };
+        let refuse = |problem: &str| PushError::Address { url: shown(&url), problem: problem.to_owned() };
         let parsed: ureq::http::Uri = url.parse().map_err(|_| refuse("not a URL, such as http://localhost:9091"))?;
         if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.host().is_none_or(str::is_empty) {
             return Err(refuse("not an http:// or https:// URL, such as http://localhost:9091"));
+        }
+        let given = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("authorization")).count();
+        if given + usize::from(user.is_some()) + usize::from(token.is_some()) > 1 {
+            return Err(PushError::Authorizations(shown(&url)));
         }
         if let Some(user) = user {
             let user = if user.contains(':') { user } else { user + ":" };
@@ -85,12 +105,30 @@ impl Client {
             .timeout_global(Some(timeout))
             .user_agent(concat!("tallymark/", env!("CARGO_PKG_VERSION")))
             .tls_config(TlsConfig::builder().root_certs(roots).build());
-        Ok(Client { agent: config.build().new_agent(), url, headers })
+        Ok(Client { agent: config.build().new_agent(), url, headers, token })
     }
 
     /// The server's URL, without user and password.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Reads what is at the client's URL, of at most so many bytes.
+    ///
+    /// # Errors
+    /// [`PushError::Refused`] if the server answers no success, [`PushError::Unreachable`] if it answers nothing, or
+    /// more than that; [`PushError::Token`] if the token's file cannot be read.
+    pub fn get(&self, accept: &str, most: u64) -> Result<Body, PushError> {
+        let (parts, mut body) = self.request("GET", "", &[("Accept", accept)], &[])?.into_parts();
+        if !parts.status.is_success() {
+            let (status, message) = (parts.status.as_u16(), beginning(body));
+            return Err(PushError::Refused { url: self.url.clone(), status, message });
+        }
+        let bytes = body.with_config().limit(most).read_to_vec();
+        let bytes =
+            bytes.map_err(|error| PushError::Unreachable { url: self.url.clone(), message: error.to_string() })?;
+        let content_type = parts.headers.get("content-type").and_then(|value| value.to_str().ok());
+        Ok(Body { content_type: content_type.map(str::to_owned), bytes })
     }
 
     /// Sends a request to what the path adds to the URL, and reads the answer, whatever its status.
@@ -101,12 +139,19 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Answer, PushError> {
+        let (parts, body) = self.request(method, path, headers, body)?.into_parts();
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: beginning(body) })
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Response<ureq::Body>, PushError> {
         let base = if path.is_empty() { &*self.url } else { self.url.trim_end_matches('/') };
         let url = format!("{base}{path}");
-        let unreachable = |error: ureq::Error| {
-            let message = if let ureq::Error::Io(error) = &error { error.to_string() } else { error.to_string() };
-            PushError::Unreachable { url: url.clone(), message }
-        };
         let mut request = Request::builder().method(method).uri(&url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -114,14 +159,39 @@ impl Client {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let sent = match request.body(body) {
-            Ok(request) => self.agent.run(request),
-            Err(error) => return Err(PushError::Address { url, problem: error.to_string() }),
-        };
-        let (parts, mut answer) = sent.map_err(unreachable)?.into_parts();
-        // What cannot be read was only meant to be told.
-        let body = answer.with_config().limit(ANSWER).lossy_utf8(true).read_to_string().unwrap_or_default();
-        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+        if let Some(path) = &self.token {
+            let token = fs::read_to_string(path)
+                .map_err(|source| PushError::Token { path: path.display().to_string(), source })?;
+            request = request.header("Authorization", format!("Bearer {}", token.trim()));
+        }
+        match request.body(body) {
+            Ok(request) => {
+                self.agent.run(request).map_err(|error| PushError::Unreachable { url, message: reason(&error) })
+            }
+            Err(error) => Err(PushError::Address { url, problem: error.to_string() }),
+        }
+    }
+}
+
+/// What happened, as the kernel says it if it was the kernel.
+fn reason(error: &ureq::Error) -> String {
+    if let ureq::Error::Io(kernel) = error { kernel.to_string() } else { error.to_string() }
+}
+
+/// What a person is to be told of an answer. What cannot be read was only meant to be told.
+fn beginning(body: ureq::Body) -> String {
+    let mut bytes = Vec::new();
+    let _ = body.into_reader().take(ANSWER).read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A URL that was not understood, for a message: without what stands before an `@` anywhere, which may be a password
+/// with a slash in it.
+fn shown(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        (None, Some((_, rest))) => rest.to_owned(),
+        (_, None) => url.to_owned(),
     }
 }
 
@@ -164,6 +234,27 @@ mod tests {
             ("nonsense", "nonsense", None),
         ] {
             assert_eq!(without_user(url), (clean.to_owned(), user.map(str::to_owned)));
+        }
+    }
+
+    #[test]
+    fn a_password_with_a_slash_is_not_told() {
+        for url in ["http://me:se/cret@host:1", "me:secret@host", "http:///me:secret@host", "http://me:secret/@ho st/a"]
+        {
+            let refused = Client::new(url, ClientOptions::default()).err().map(|error| error.to_string()).unwrap();
+
+            assert!(!refused.contains("se") && refused.contains("ho"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn who_it_is_is_said_once() {
+        let headers = vec![("authorization".to_owned(), "Bearer x".to_owned())];
+        for (url, options) in [
+            ("http://me@host", ClientOptions { token: Some("t".into()), ..ClientOptions::default() }),
+            ("http://me@host", ClientOptions { headers, ..ClientOptions::default() }),
+        ] {
+            assert!(matches!(Client::new(url, options), Err(PushError::Authorizations(_))));
         }
     }
 }

@@ -22,6 +22,17 @@ pub enum PushError {
     /// A group's labels cannot be written in a path.
     #[error("{0}")]
     Group(String),
+    /// It is said more than once who sends.
+    #[error("{0}: a user in the URL, a token and an Authorization header are one too many together; give one of them")]
+    Authorizations(String),
+    /// A file with a token cannot be read.
+    #[error("{path}: {source}")]
+    Token {
+        /// The file.
+        path: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// A file with certificates cannot be used.
     #[error("{path}: {problem}")]
     Certificates {
@@ -61,11 +72,15 @@ pub enum PushError {
     },
 }
 
-/// What a server said, for the end of a sentence: its beginning, as gateways list everything that displeases them.
+/// What a server said, for the end of a sentence: its beginning, as gateways list everything that displeases them. What
+/// would move a terminal's cursor is written as an escape, but for the ends of lines.
 fn said(message: &str) -> String {
     let message = message.trim();
     let beginning: String = message.chars().take(MOST).collect();
     let rest = if beginning.len() < message.len() { "…" } else { "" };
+    let moves = |letter: char| letter.is_control() && letter != '\n';
+    let shown = |letter: char| if moves(letter) { letter.escape_default().to_string() } else { letter.to_string() };
+    let beginning: String = beginning.chars().map(shown).collect();
     if message.is_empty() { String::new() } else { format!(": {beginning}{rest}") }
 }
 
@@ -80,6 +95,7 @@ mod tests {
 
         assert_eq!("http://host answered 400", refused(" \n".to_owned()));
         assert_eq!("http://host answered 400: no\nand no", refused("no\nand no\n".to_owned()));
+        assert_eq!("http://host answered 400: \\u{1b}[2Jno", refused("\x1b[2Jno".to_owned()));
         assert_eq!("http://host answered 400: ".len() + MOST + "…".len(), refused("x".repeat(8192)).len());
     }
 }

@@ -12,7 +12,7 @@ mod graphite;
 mod pushgateway;
 mod remote_write;
 
-pub use client::{Client, ClientOptions};
+pub use client::{Body, Client, ClientOptions};
 pub use error::PushError;
 pub use graphite::{Graphite, GraphiteFormat};
 pub use pushgateway::{Method, Pushgateway, group_path};

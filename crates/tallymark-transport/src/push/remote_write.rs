@@ -19,6 +19,8 @@ use messages::{Series, series};
 const IN_A_REQUEST: usize = 2000;
 /// The first pause, and the longest: Prometheus'.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(30), Duration::from_secs(5));
+/// As good as for ever: a thousand years.
+const FOR_EVER: Duration = Duration::from_secs(1000 * 365 * 86400);
 /// What a receiver of 2.0 answers with: how many it has written.
 const WRITTEN: &str = "x-prometheus-remote-write-samples-written";
 
@@ -74,7 +76,9 @@ impl RemoteWrite {
         patience: Duration,
     ) -> Result<usize, PushError> {
         let series = series(snapshot, labels, now);
-        let end = Instant::now() + patience;
+        let begin = Instant::now();
+        // A patience without an end has none.
+        let end = begin.checked_add(patience).unwrap_or(begin + FOR_EVER);
         for some in series.chunks(IN_A_REQUEST) {
             self.send(some, end)?;
         }
@@ -82,35 +86,37 @@ impl RemoteWrite {
     }
 
     fn send(&mut self, series: &[Series], end: Instant) -> Result<(), PushError> {
-        loop {
-            let body = match self.version {
-                Version::One => messages::one(series),
-                Version::Two => messages::two(series),
-            };
-            let body = compressed(&body);
-            let answer = self.send_again(&body, end)?;
-            let is_written = (200..300).contains(&answer.status);
-            match self.version {
-                // Whoever does not count what it has written has not understood it.
-                Version::Two if is_written && answer.headers.contains_key(WRITTEN) => return Ok(()),
-                Version::Two if is_written || matches!(answer.status, 400 | 415) => self.version = Version::One,
-                Version::One if is_written => return Ok(()),
-                _ => return Err(self.refused(answer)),
+        let is_written = |answer: &Answer| (200..300).contains(&answer.status);
+        if self.version == Version::Two {
+            let answer = self.send_again(Version::Two, &compressed(&messages::two(series)), end)?;
+            // Whoever does not count what it has written has not understood it.
+            if is_written(&answer) && answer.headers.contains_key(WRITTEN) {
+                return Ok(());
+            }
+            if !is_written(&answer) && !matches!(answer.status, 400 | 415) {
+                return Err(self.refused(answer));
             }
         }
+        let answer = self.send_again(Version::One, &compressed(&messages::one(series)), end)?;
+        if !is_written(&answer) {
+            return Err(self.refused(answer));
+        }
+        // It understands 1.0, so that is what it gets from now on; what it refused in both says nothing about it.
+        self.version = Version::One;
+        Ok(())
     }
 
     /// Sends the same until there is an answer that stays the same.
-    fn send_again(&self, body: &[u8], end: Instant) -> Result<Answer, PushError> {
+    fn send_again(&self, version: Version, body: &[u8], end: Instant) -> Result<Answer, PushError> {
         let (mut pause, longest) = PAUSES;
         loop {
-            let result = self.client.send("POST", "", &self.version.headers(), body);
+            let result = self.client.send("POST", "", &version.headers(), body);
             let wait = match &result {
                 Ok(answer) if answer.status == 429 || answer.status >= 500 => retry_after(answer).unwrap_or(pause),
                 Err(PushError::Unreachable { .. }) => pause,
                 _ => return result,
             };
-            if Instant::now() + wait >= end {
+            if Instant::now().checked_add(wait).is_none_or(|then| then >= end) {
                 return result;
             }
             sleep(wait);

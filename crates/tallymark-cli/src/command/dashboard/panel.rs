@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use tallymark::model::Kind;
-use tallymark::model::name::is_legacy_metric;
 
 use crate::overview::{FEW, Outline, Overview};
-use crate::promql::{aggregate, rate, select};
+use crate::promql::{aggregate, quote, rate, select};
 use crate::relations::{self, Failures};
 
 /// Grafana puts the range in which there are enough scrapes for a rate.
@@ -266,10 +265,9 @@ fn legend(family: &Outline, labels: &[&str]) -> String {
 pub(super) fn selector(rows: &[Row]) -> String {
     let all_closed = rows.iter().all(|row| row.closed);
     let open = rows.iter().filter(|row| all_closed || !row.closed);
-    let names = open.flat_map(|row| &row.beginnings).filter(|name| is_legacy_metric(name));
-    let names: Vec<&str> = names.map(String::as_str).collect();
+    let names: Vec<String> = open.flat_map(|row| &row.beginnings).map(|name| regex::escape(name)).collect();
     if names.is_empty() {
         return "up".to_owned();
     }
-    format!("{{__name__=~\"({})([_:].*)?\"}}", names.join("|"))
+    format!("{{__name__=~{}}}", quote(&format!("({})([_:.].*)?", names.join("|"))))
 }

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
-use signal_hook::consts::{SIGHUP, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use tallymark::model::Snapshot;
 
 use crate::error::Error;
@@ -58,14 +58,15 @@ impl Top {
         let source = Source::open(&self.source)?;
         let name = source.name().to_owned();
         let stop = Arc::new(AtomicBool::new(false));
-        for signal in [SIGTERM, SIGHUP] {
+        for signal in [SIGTERM, SIGHUP, SIGINT, SIGQUIT] {
             signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(Error::Signals)?;
         }
         let (sender, readings) = channel();
         let interval = self.interval;
         // It ends with the process: it may be waiting for a store.
         thread::spawn(move || read(&source, interval, &sender));
-        let mut terminal = ratatui::try_init().map_err(Error::Stdout)?;
+        // What was done before it failed is undone: the terminal is somebody's.
+        let mut terminal = ratatui::try_init().inspect_err(|_| ratatui::restore()).map_err(Error::Stdout)?;
         let state = State::new(name, has_unicode());
         let watched = watch(&mut terminal, state, &readings, &stop);
         ratatui::restore();

@@ -147,7 +147,11 @@ impl State {
             let lines: Vec<Line> = rows(family).iter().map(|row| self.series(row, &blank, at)).collect();
             let total = lines.iter().map(|line| line.value).sum::<Option<f64>>().filter(|_| !lines.is_empty());
             let word = lines.first().and_then(|line| line.word.clone()).filter(|_| lines.len() == 1);
-            let line = self.tracked(&name, Line { series: lines.len(), word, ..blank }, total, at);
+            let is_total = blank.is_count || blank.kind == Kind::Counter;
+            let rates = lines.iter().filter_map(|line| line.rate);
+            // The total itself falls when one series begins again, or goes, and that is no growth of the others.
+            let rate = rates.reduce(|one, other| one + other).filter(|_| is_total);
+            let line = self.tracked(&name, Line { series: lines.len(), word, ..blank }, total, rate, at);
             families.push((line, lines));
         }
         self.families = families;
@@ -168,20 +172,23 @@ impl State {
             Value::States(states) => (None, Some(printable(&states.join(", ")).into_owned())),
         };
         let key = format!("{}\u{0}{shown}", blank.name);
-        self.tracked(&key, Line { name: shown, series: 1, word, ..blank.clone() }, value, at)
+        let is_total = blank.is_count || blank.kind == Kind::Counter;
+        let last = self.tracks.get(&key).and_then(|track| track.last);
+        let rate = last.zip(value).filter(|((then, _), _)| at > *then && is_total).map(|((then, before), value)| {
+            // A total that falls has begun again.
+            let growth = if value >= before { value - before } else { value };
+            growth / (at - then)
+        });
+        self.tracked(&key, Line { name: shown, series: 1, word, ..blank.clone() }, value, rate, at)
     }
 
-    /// The line with its number, and what its number was before.
-    fn tracked(&mut self, key: &str, line: Line, value: Option<f64>, at: f64) -> Line {
+    /// The line with its number and its rate, and what moved before.
+    fn tracked(&mut self, key: &str, line: Line, value: Option<f64>, rate: Option<f64>, at: f64) -> Line {
         let is_total = line.is_count || line.kind == Kind::Counter;
         let track = self.tracks.entry(key.to_owned()).or_default();
         track.reading = self.readings;
         if let Some(value) = value {
-            track.rate = track.last.filter(|(then, _)| at > *then && is_total).map(|(then, before)| {
-                // A total that falls has begun again.
-                let growth = if value >= before { value - before } else { value };
-                growth / (at - then)
-            });
+            track.rate = rate;
             track.last = Some((at, value));
             track.past.extend(if is_total { track.rate } else { Some(value) });
             if track.past.len() > PAST {
@@ -354,6 +361,14 @@ mod tests {
         let rates: Vec<_> = state.lines().iter().map(|line| line.rate).collect();
 
         assert_eq!(rates, [Some(2.0), Some(0.5)]);
+    }
+
+    #[test]
+    fn a_family_grows_as_its_series_do() {
+        let state = state(&[FIRST, SECOND]);
+
+        // One series grew by 4, the other began again and has 1.
+        assert_eq!(state.lines()[0].rate, Some(2.5));
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn of_family(snapshot: &FamilySnapshot, more: &[(String, String)], now: i64) -> 
             value: if sample.value.is_nan() { f64::from_bits(NAN) } else { sample.value },
             milliseconds: sample.timestamp.and_then(Timestamp::milliseconds).unwrap_or(now),
             started: started.unwrap_or(0),
-            family: metadata_name(family.kind(), family.name()),
+            family: family.text_name().into_owned(),
             help: family.help().to_owned(),
             unit: family.unit().to_owned(),
             kind: family.kind(),
@@ -71,15 +71,6 @@ fn complete(sample: &Sample, more: &[(String, String)]) -> BTreeMap<String, Stri
     labels.insert("__name__".to_owned(), sample.name.clone());
     labels.retain(|_, value| !value.is_empty());
     labels
-}
-
-/// What Prometheus calls the family: a counter is called what its samples are.
-fn metadata_name(kind: Kind, name: &str) -> String {
-    match kind {
-        Kind::Counter => format!("{name}_total"),
-        Kind::Info => format!("{name}_info"),
-        _ => name.to_owned(),
-    }
 }
 
 /// The number of a type in both versions' messages.
@@ -276,6 +267,15 @@ mod tests {
 
         let metadata = first::Metadata { kind: 1, family: "hits_total".into(), help: "Hits.".into(), unit: "".into() };
         assert_eq!((2, vec![metadata]), (request.series.len(), request.metadata));
+    }
+
+    #[test]
+    fn a_counter_without_its_suffix_is_described_without_it() {
+        let bytes = b"\x12\x0a\x04jobs\x18\x00\x22\x08\x1a\x06\x12\x00\x1a\x02\x08\x01";
+        let families = parse::protobuf(bytes, 10).unwrap();
+        let request = first::Request::decode(&*one(&series(&Snapshot { families }, &[], 0))).unwrap();
+
+        assert_eq!("jobs", request.metadata[0].family);
     }
 
     #[test]
