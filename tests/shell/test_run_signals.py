@@ -11,6 +11,8 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from host import PATIENCE
@@ -132,10 +134,20 @@ class Terminal:
             self._master = None
 
     def close(self) -> None:
-        """End both."""
+        """End both, and all that was started from it: some commands here heed no signal."""
         self.hang_up()
-        os.kill(self.pid, signal.SIGKILL)
+        for process in _of_session(self.pid):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         os.waitpid(self.pid, 0)
+
+
+def _of_session(leader: int) -> Iterator[int]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # Behind the name, which may have anything in it: state, parent, group, session.
+            if stat.read_text().rpartition(")")[2].split()[3] == str(leader):
+                yield int(stat.parent.name)
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ impl Source {
         }
         if source.starts_with("http://") || source.starts_with("https://") {
             let client = client(&address(source))?;
-            return Ok(Source { name: client.url().to_owned(), place: Place::Url(client) });
+            return Ok(Source { name: client.name(), place: Place::Url(client) });
         }
         if is_file(source) {
             return Ok(Source { name: source.to_owned(), place: Place::File(source.to_owned()) });
@@ -210,7 +210,7 @@ impl Text {
 pub(crate) fn fetch(url: &str, accept: &str) -> Result<(String, Vec<u8>), Error> {
     let client = client(url)?;
     let body = client.get(accept, LARGEST_ANSWER)?;
-    Ok((client.url().to_owned(), body.bytes))
+    Ok((client.name(), body.bytes))
 }
 
 fn client(url: &str) -> Result<Client, Error> {
@@ -254,11 +254,10 @@ mod tests {
             ("https://host/a/b?c", "https://host/a/b?c"),
             ("http://me:a%40b@[::1]:1", "http://[::1]:1/metrics"),
             ("http://me@host/x", "http://host/x"),
+            ("http://me:1/cret@host", "http://host/metrics"),
         ] {
             assert_eq!(Source::open(url).unwrap().name(), name, "{url}");
         }
-        let refused = Source::open("http://me:se/cret@host").err().unwrap().to_string();
-        assert!(refused.starts_with("http://host/metrics: "), "{refused}");
     }
 
     #[test]

@@ -236,7 +236,7 @@ impl Shared {
 /// After what time a host whose programs run should have been drained: the URL may say in what interval that is done.
 fn late(url: &str) -> Duration {
     let options = url.split_once('?').map_or("", |(_, options)| options).split('&');
-    let interval = options.filter_map(|option| option.strip_prefix("interval=")?.parse().ok()).last();
+    let interval = options.rev().find_map(|option| option.strip_prefix("interval=")?.parse().ok());
     interval
         .and_then(|interval: f64| Duration::try_from_secs_f64(3.0 * interval).ok())
         .map_or(LATE, |late| late.max(LATE))

@@ -11,7 +11,6 @@ use tallymark_transport::push::{
     Client, ClientOptions, Graphite, GraphiteFormat, Method, Pushgateway, RemoteWrite, group_path,
 };
 
-use super::counting::talk;
 use crate::error::Error;
 use crate::source::Source;
 
@@ -110,7 +109,6 @@ enum Target {
 
 impl Push {
     pub(crate) fn run(self) -> Result<(), Error> {
-        talk();
         let labels = self.all_labels();
         let mut target = self.target()?;
         let source = match self.source.as_deref() {

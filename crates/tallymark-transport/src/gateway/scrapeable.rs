@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn a_native_histogram_must_not_contradict_itself() {
         assert_eq!(problem(&native()), None);
-        let changes: [(fn(&mut NativeHistogram), &str); 8] = [
+        type Change = fn(&mut NativeHistogram);
+        let changes: [(Change, &str); 8] = [
             (|it| it.schema = 9, "its schema is not"),
             (|it| it.positive_deltas.push(0), "its spans have another number"),
             (|it| it.positive_spans.clear(), "its spans have another number"),

@@ -74,7 +74,7 @@ impl Pushgateway {
         if (200..300).contains(&answer.status) {
             return Ok(());
         }
-        let url = format!("{}{}", self.client.url().trim_end_matches('/'), self.path);
+        let url = format!("{}{}", self.client.name().trim_end_matches('/'), self.path);
         Err(PushError::Refused { url, status: answer.status, message: answer.body })
     }
 }

@@ -131,7 +131,7 @@ impl RemoteWrite {
                 .to_owned(),
             _ => answer.body,
         };
-        PushError::Refused { url: self.client.url().to_owned(), status: answer.status, message }
+        PushError::Refused { url: self.client.name(), status: answer.status, message }
     }
 }
 

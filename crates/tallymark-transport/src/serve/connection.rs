@@ -107,8 +107,10 @@ mod tests {
     use super::super::handler::Handler;
     use super::super::{Source, SourceError};
     use super::*;
+    use std::io;
+    use std::task::Context;
     use tallymark_model::Snapshot;
-    use tokio::io::{DuplexStream, duplex};
+    use tokio::io::{DuplexStream, ReadBuf, duplex};
     use tokio::task::JoinHandle;
 
     const REQUEST: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n";
@@ -212,6 +214,44 @@ mod tests {
         connection.await.unwrap();
 
         assert_eq!(Handler::LINGER.0.as_secs(), start.elapsed().as_secs());
+    }
+
+    /// A stream that has something to send before it ends, as TLS may, to somebody who does not take it.
+    struct Stuck(DuplexStream);
+
+    impl AsyncRead for Stuck {
+        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Stuck {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.0).poll_write(cx, bytes)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(cx)
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_cannot_be_ended_in_order_is_cut_off() {
+        let (mut client, server) = duplex(1024);
+        let options = Options::default();
+        let handler = Arc::new(Handler::new(Arc::new(a_lot), &options));
+        let (_stop, stopped) = watch::channel(false);
+        client.write_all(REQUEST).await.unwrap();
+        let start = Instant::now();
+
+        let longest = Duration::from_secs(3600);
+        timeout(longest, serve(Stuck(server), handler, Arc::new(options), stopped)).await.expect("it ends");
+
+        assert_eq!(60 + Handler::LINGER.0.as_secs(), start.elapsed().as_secs());
     }
 
     #[tokio::test(start_paused = true)]

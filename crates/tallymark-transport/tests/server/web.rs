@@ -1,5 +1,6 @@
 //! What `tallymark serve` is made of: pushes beside scrapes, and more than one socket.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +103,26 @@ fn a_source_that_fails_fails_the_scrape_and_says_so_when_it_is_asked() {
     });
 
     assert_eq!([(500, true), (503, true), (200, false)], statuses);
+}
+
+#[test]
+fn where_tokens_are_needed_nobody_else_learns_why_it_is_not_ready() {
+    struct Broken;
+    impl Source for Broken {
+        fn snapshot(&self, _: &[String]) -> Result<Snapshot, SourceError> {
+            Ok(Snapshot::default())
+        }
+        fn ready(&self) -> Result<(), SourceError> {
+            Err("10.0.0.7 is on fire".into())
+        }
+    }
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"[{token: a-token-that-may-scrape, scopes: [scrape]}]").unwrap();
+    let server = serve(WebOptions { tokens_file: Some(file.path().to_owned()), ..WebOptions::default() }, Broken);
+
+    let answer = get(server.local_addr(), "/-/ready", &[]);
+
+    assert_eq!((503, "503 Service Unavailable: not ready; the log says why\n"), (answer.status, answer.text()));
 }
 
 #[test]

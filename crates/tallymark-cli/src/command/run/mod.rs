@@ -97,7 +97,8 @@ fn in_spite_of_panics(count: impl FnOnce() -> Result<(), Error>) -> Result<(), S
 
 /// A label that no metric of a job has already.
 fn label(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("not NAME=VALUE, such as env=prod")?;
+    let (name, value) =
+        text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("not NAME=VALUE, such as env=prod")?;
     check_label(name, false).map_err(|error| error.to_string())?;
     if matches!(name, "job" | "reason" | "mode" | "le") {
         return Err(format!("{name} is a label of these metrics already; choose another name"));

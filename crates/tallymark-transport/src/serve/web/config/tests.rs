@@ -1,5 +1,6 @@
 //! Configuration files that are written, mended and broken while they are followed.
 
+use super::file::TlsFile;
 use super::*;
 use std::fs;
 use tempfile::TempDir;
@@ -92,6 +93,73 @@ fn a_change_is_followed_and_a_slip_opens_nothing() {
     let mended = watched.now().unwrap();
     assert!(mended.users.is_some());
     assert_eq!([("x-frame-options".parse().unwrap(), "deny".parse().unwrap())], *mended.headers);
+}
+
+/// What a file is while somebody writes it in place: any beginning of it, of whole lines.
+#[test]
+fn a_file_that_is_read_by_halves_opens_nothing() {
+    let place = Place::new(USERS);
+    let watched = Watched::new(place.places()).unwrap();
+    for half in ["", "basic_auth_users:\n", "rate_limit: {interval: 1s, burst: 1}\n"] {
+        fs::write(place.0.path().join("web.yml"), half).unwrap();
+
+        assert!(watched.now().is_none(), "{half:?}");
+        assert!(watched.now().is_none(), "{half:?}, asked again");
+    }
+    fs::write(place.0.path().join("web.yml"), USERS).unwrap();
+    assert!(watched.now().unwrap().users.is_some());
+}
+
+#[test]
+fn users_that_came_later_stay() {
+    let place = Place::new("");
+    let watched = Watched::new(place.places()).unwrap();
+    place.write("web.yml", USERS);
+    assert!(watched.now().unwrap().users.is_some());
+
+    place.write("web.yml", "");
+
+    assert!(watched.now().is_none());
+}
+
+#[test]
+fn a_token_stays_with_its_job() {
+    let place = Place::new("");
+    let bound = "- token: the-first-of-two-tokens\n  scopes: [push]\n  job: backup\n";
+    place.write("tokens.yml", bound);
+    let watched = Watched::new(Places { tokens: Some(place.0.path().join("tokens.yml")), ..place.places() }).unwrap();
+    for (text, taken) in [
+        (bound.replace("  job: backup\n", ""), false),
+        (bound.replace("backup", "restore"), true),
+        (bound.replace("first", "second"), true),
+        (String::new(), false),
+    ] {
+        place.write("tokens.yml", &text);
+
+        assert_eq!(taken, watched.now().is_some(), "{text}");
+        place.write("tokens.yml", bound);
+        assert!(watched.now().is_some());
+    }
+}
+
+#[test]
+fn less_than_before_is_not_asked_of_certificates() {
+    let tls = |demand: &str, names: &[&str]| TlsFile {
+        client_auth_type: Some(demand.to_owned()),
+        client_allowed_sans: names.iter().map(|&name| name.to_owned()).collect(),
+        ..TlsFile::default()
+    };
+    let all = tls("RequireAndVerifyClientCert", &["a.example", "b.example"]);
+    for (now, less) in [
+        (TlsFile::default(), true),
+        (tls("RequireAnyClientCert", &[]), true),
+        (tls("VerifyClientCertIfGiven", &["a.example"]), true),
+        (tls("RequireAndVerifyClientCert", &[]), true),
+        (tls("RequireAndVerifyClientCert", &["a.example"]), false),
+    ] {
+        assert_eq!(less, Asked::of(&now).unwrap().is_less_than(Asked::of(&all).unwrap()), "{now:?}");
+        assert!(!Asked::of(&all).unwrap().is_less_than(Asked::of(&now).unwrap()), "more is fine: {now:?}");
+    }
 }
 
 #[test]
