@@ -134,7 +134,7 @@ fn a_body_of_too_many_families_is_refused_before_it_is_read() {
     }
     let empty = |families: u8| (0..families).flat_map(|at| [3, 0x0a, 1, b'a' + at]).collect::<Vec<u8>>();
     assert_eq!(push(PROTOBUF, &empty(5)).0, 200);
-    assert_eq!(push(PROTOBUF, &empty(6)).1, "message 6: there are more families than may be\n");
+    assert_eq!(push(PROTOBUF, &empty(6)).1, "message 6: there are more samples than may be\n");
 }
 
 #[test]
