@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 import tallymark
 
+# Of several folders' tests, so that it is done before the first of them imports it.
+pytest.register_assert_rewrite("servers")
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -12,7 +12,7 @@ import pytest
 # Servers are those of the tests of stores, which take their patience from those of processes.
 for folder in ("processes", "stores"):
     sys.path.insert(0, str(Path(__file__).parent.parent / folder))
-pytest.register_assert_rewrite("servers", "looking")
+pytest.register_assert_rewrite("looking")
 
 from looking import Looker, Program  # noqa: E402
 from servers import Redis  # noqa: E402

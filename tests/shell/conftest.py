@@ -11,7 +11,7 @@ import pytest
 # Scrapes are those of the tests of processes, servers those of the tests of stores.
 for folder in ("processes", "stores"):
     sys.path.insert(0, str(Path(__file__).parent.parent / folder))
-pytest.register_assert_rewrite("servers", "shells")
+pytest.register_assert_rewrite("shells")
 
 from servers import Redis  # noqa: E402
 from shells import Shell  # noqa: E402

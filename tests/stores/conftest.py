@@ -10,7 +10,7 @@ import pytest
 
 # The hosts and workers of the tests of processes are those of these tests, too.
 sys.path.insert(0, str(Path(__file__).parent.parent / "processes"))
-pytest.register_assert_rewrite("servers", "ledgers")
+pytest.register_assert_rewrite("ledgers")
 
 from ledgers import ClusterLedger, Ledger, RedisLedger, Site, SqliteLedger  # noqa: E402
 from proxy import Proxy  # noqa: E402
