@@ -31,7 +31,7 @@ pub(crate) struct Check {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     max_series: usize,
 
-    /// A rule that is not to be looked at, by the name that a finding has, such as no-help; may be given again
+    /// A rule that is not to be looked at, such as no-help; may be given again
     #[arg(long, value_name = "RULE", hide_possible_values = true, value_parser = clap::builder::PossibleValuesParser::new(RULES))]
     ignore: Vec<String>,
 

@@ -33,7 +33,7 @@ const OTHER_FILES: u64 = 256;
 ///
 /// Metrics are at /metrics, a page for people at /, pushes go to /metrics/job/NAME.
 ///
-/// Ends with 0 at SIGINT (Ctrl-C) or SIGTERM, when requests that have come are answered; at a second one, at once.
+/// Ends with 0 at SIGINT (Ctrl-C) or SIGTERM, when what has come is answered; at a second one, at once.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
