@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -51,6 +52,17 @@ class Terminal:
             if all(word in screen for word in words):
                 return screen
             assert time.monotonic() < deadline, f"no {words} in:\n{screen}"
+            time.sleep(0.05)
+
+    def status(self) -> int:
+        """Wait until what ran in it has ended, and give its exit status."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            # The status comes a moment after the end.
+            match self._do("display-message", "-p", "#{pane_dead} #{pane_dead_status}").split():
+                case ["1", status]:
+                    return int(status)
+            assert time.monotonic() < deadline, f"it has not ended:\n{self.screen()}"
             time.sleep(0.05)
 
     def close(self) -> None:
@@ -107,7 +119,7 @@ def test_what_is_counted_is_seen_to_move(
     seen.wait_for("turn the order around")
     seen.press("x", "q")
 
-    seen.wait_for("Pane is dead (status 0")
+    assert 0 == seen.status()
 
 
 @pytest.mark.parametrize("signal", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP])
@@ -141,3 +153,23 @@ def test_without_a_terminal_show_is_the_command(look: Looker) -> None:
 
     assert (run.code, run.out) == (1, "")
     assert "tallymark show" in run.err
+
+
+def test_a_terminal_that_goes_away_ends_it(look: Looker, program: Callable[..., Program]) -> None:
+    """Nothing goes on trying to read it."""
+    program(look.url, COUNTED).end()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(look.command, [look.command, "top", look.url], {**os.environ, "TERM": "xterm"})
+    seen = b""
+    while b"\x1b[?1049h" not in seen:
+        seen += os.read(terminal, 4096)
+    os.close(terminal)
+
+    deadline = time.monotonic() + PATIENCE
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            pytest.fail("it goes on")
+        time.sleep(0.05)

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
 use tallymark::model::Snapshot;
 
 use crate::error::Error;
@@ -23,6 +24,8 @@ use state::{Flow, State};
 
 /// How long a key waits for the screen to be looked at again.
 const TICK: Duration = Duration::from_millis(50);
+/// How long it may take to end after a signal.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Watch what a store holds: values, rates and how they move
 #[derive(clap::Args)]
@@ -58,9 +61,9 @@ impl Top {
         let source = Source::open(&self.source)?;
         let name = source.name().to_owned();
         let stop = Arc::new(AtomicBool::new(false));
-        for signal in [SIGTERM, SIGHUP, SIGINT, SIGQUIT] {
-            signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(Error::Signals)?;
-        }
+        let signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGQUIT]).map_err(Error::Signals)?;
+        let told = Arc::clone(&stop);
+        thread::spawn(move || end(signals, &told));
         let (sender, readings) = channel();
         let interval = self.interval;
         // It ends with the process: it may be waiting for a store.
@@ -72,6 +75,15 @@ impl Top {
         ratatui::restore();
         watched.map_err(Error::Stdout)
     }
+}
+
+/// Ends it all at a signal. The library that reads the terminal goes on trying when that has gone, and is not waited for.
+fn end(mut signals: Signals, stop: &AtomicBool) {
+    signals.forever().next();
+    stop.store(true, Ordering::Relaxed);
+    thread::sleep(GRACE);
+    ratatui::restore();
+    std::process::exit(i32::from(Error::FAILURE));
 }
 
 fn watch(
