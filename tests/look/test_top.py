@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import shutil
 import signal
 import subprocess
@@ -153,23 +152,3 @@ def test_without_a_terminal_show_is_the_command(look: Looker) -> None:
 
     assert (run.code, run.out) == (1, "")
     assert "tallymark show" in run.err
-
-
-def test_a_terminal_that_goes_away_ends_it(look: Looker, program: Callable[..., Program]) -> None:
-    """Nothing goes on trying to read it."""
-    program(look.url, COUNTED).end()
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(look.command, [look.command, "top", look.url], {**os.environ, "TERM": "xterm"})
-    seen = b""
-    while b"\x1b[?1049h" not in seen:
-        seen += os.read(terminal, 4096)
-    os.close(terminal)
-
-    deadline = time.monotonic() + PATIENCE
-    while os.waitpid(pid, os.WNOHANG) == (0, 0):
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            pytest.fail("it goes on")
-        time.sleep(0.05)

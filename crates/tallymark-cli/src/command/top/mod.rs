@@ -82,7 +82,8 @@ fn end(mut signals: Signals, stop: &AtomicBool) {
     signals.forever().next();
     stop.store(true, Ordering::Relaxed);
     thread::sleep(GRACE);
-    ratatui::restore();
+    // Nobody may be there to be told.
+    let _ = ratatui::try_restore();
     std::process::exit(i32::from(Error::FAILURE));
 }
 
