@@ -50,6 +50,7 @@ def left(address: str, same: Any) -> Callable[[Callable[[Any, str], object]], St
             wipe = Request(f"http://{address}/api/v1/admin/wipe", method="PUT")
             urlopen(wipe, timeout=PATIENCE).close()
             program(c, address)
+            settle(address)
             return groups(address)
 
         found = same(run)
@@ -60,10 +61,17 @@ def left(address: str, same: Any) -> Callable[[Callable[[Any, str], object]], St
     return left_by
 
 
+def settle(address: str) -> None:
+    """Wait until it has done all it was asked: in turn, and deletions after it has answered."""
+    url = f"http://{address}/metrics/job/settled"
+    urlopen(Request(url, b"settled 1\n", method="PUT"), timeout=PATIENCE).close()
+
+
 def groups(address: str) -> State:
     """Give the groups that a Pushgateway has, but for when they came."""
     with urlopen(f"http://{address}/api/v1/metrics", timeout=PATIENCE) as response:
         found: State = json.load(response)["data"]
+    found = [group for group in found if group["labels"] != {"job": "settled"}]
     for group in found:
         for name, family in list(group.items()):
             if name.startswith("push_"):

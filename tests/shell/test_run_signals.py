@@ -18,12 +18,17 @@ import pytest
 from host import PATIENCE
 from shells import Shell
 
-# Says which signals it gets, until it is told to end.
-LISTENER = r"""
-for name in INT QUIT HUP TERM USR1 USR2 WINCH ALRM CONT; do trap "echo $name" $name; done
-echo ready $$
-until [ -e end ]; do read -t 0.02 _ <> <(:); done
-exit 0
+# Says which signals it gets, until it is told to end: to stdout, or to the file that it is given.
+LISTENER = """
+import os, signal, sys, time
+
+to = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT) if sys.argv[1:] else 1
+tell = lambda number, _: os.write(to, signal.Signals(number).name[3:].encode() + b"\\n")
+for name in "INT QUIT HUP TERM USR1 USR2 WINCH ALRM CONT".split():
+    signal.signal(getattr(signal, "SIG" + name), tell)
+os.write(1, f"ready {os.getpid()}\\n".encode())
+while not os.path.exists("end"):
+    time.sleep(0.02)
 """
 
 
@@ -31,7 +36,7 @@ exit 0
 def listener(shell: Shell) -> subprocess.Popen[str]:
     """A command that says which signals it gets, run by the process whose id this has."""
     (shell.directory / "listener").write_text(LISTENER)
-    process = shell.start("exec tallymark run --job it -- bash listener")
+    process = shell.start("exec tallymark run --job it -- python3 listener")
     assert process.stdout
     assert process.stdout.readline().startswith("ready ")
     return process
@@ -167,7 +172,7 @@ def terminal(shell: Shell) -> Iterator[Callable[..., Terminal]]:
 def test_ctrl_c_reaches_the_command_once(terminal: Callable[..., Terminal], shell: Shell) -> None:
     """The terminal sends it to both, and what runs the command keeps it to itself."""
     (shell.directory / "listener").write_text(LISTENER)
-    here = terminal("tallymark", "run", "--", "bash", "listener")
+    here = terminal("tallymark", "run", "--", "python3", "listener")
     here.expect(r"ready \d+")
     # So that it would come when the command is through with the first one.
     os.kill(here.pid, signal.SIGSTOP)
@@ -180,8 +185,8 @@ def test_ctrl_c_reaches_the_command_once(terminal: Callable[..., Terminal], shel
 
 def test_a_hang_up_reaches_the_command(terminal: Callable[..., Terminal], shell: Shell) -> None:
     """Of a terminal whose first process it is: nobody else is told."""
-    (shell.directory / "listener").write_text(LISTENER.replace('echo $name"', 'echo $name >> got"'))
-    here = terminal("tallymark", "run", "--job", "it", "--", "bash", "listener")
+    (shell.directory / "listener").write_text(LISTENER)
+    here = terminal("tallymark", "run", "--job", "it", "--", "python3", "listener", "got")
     here.expect(r"ready \d+")
     here.hang_up()
 
