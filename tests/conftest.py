@@ -1,18 +1,25 @@
-"""What every test may use: a registry of its own, a clock that stands still, the command."""
+"""What every test may use: a registry of its own, a clock that stands still, a command, a Redis."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import tallymark
 
-# Of several folders' tests, so that it is done before the first of them imports it.
-pytest.register_assert_rewrite("servers")
+# Tests of all folders use the hosts and scrapes of the one, and the servers of the other.
+for folder in ("processes", "stores"):
+    sys.path.insert(0, str(Path(__file__).parent / folder))
+pytest.register_assert_rewrite("host", "servers")
+
+if TYPE_CHECKING:
+    from servers import Redis
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,3 +48,14 @@ def command() -> str:
         ["cargo", "build", "--quiet", "--package", "tallymark-cli"], cwd=ROOT, check=True
     )
     return str(ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / "tallymark")
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    """A Redis of its own for the test, which keeps nothing on disk."""
+    from servers import Redis
+
+    server = Redis(tmp_path / "redis")
+    server.start()
+    yield server
+    server.kill()

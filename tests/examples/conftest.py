@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -14,15 +13,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from servers import FREE, HOST
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ROOT / "examples" / "python"
-HOST = "127.0.0.1"
 
 
 @pytest.fixture
@@ -41,15 +40,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def free_port() -> Callable[[], int]:
     """Finds ports that are free, outside the range the kernel takes for outgoing connections."""
-
-    def find() -> int:
-        for port in random.sample(range(20_000, 30_000), 100):
-            with closing(socket.socket()) as probe, suppress(OSError):
-                probe.bind((HOST, port))
-                return port
-        raise AssertionError("no free port between 20000 and 30000")
-
-    return find
+    return lambda: next(FREE)
 
 
 @pytest.fixture

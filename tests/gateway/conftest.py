@@ -1,20 +1,15 @@
-"""Running gateways, and a Redis, for the tests of ``tallymark serve``; ended with them."""
+"""Running gateways for the tests of ``tallymark serve``; ended with them."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-# The Redis of these tests is that of the tests of stores.
-for beside in ("processes", "stores"):
-    sys.path.insert(0, str(Path(__file__).parent.parent / beside))
 pytest.register_assert_rewrite("gateways")
 
 from gateways import Gateway  # noqa: E402
-from servers import Redis  # noqa: E402
 
 
 @pytest.fixture
@@ -29,15 +24,6 @@ def serve(tallymark: str, tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
     yield start
     for one in started:
         one.kill()
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    """A Redis of its own for the test, which keeps nothing on disk."""
-    server = Redis(tmp_path / "redis")
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture

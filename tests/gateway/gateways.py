@@ -8,12 +8,12 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
+from servers import wait_until
 
 HOST = "127.0.0.1"
 
@@ -34,14 +34,6 @@ class Answer(NamedTuple):
     def text(self) -> str:
         """The body as text."""
         return self.body.decode()
-
-
-def wait_until(true: Callable[[], object], what: str) -> None:
-    """Wait until something holds; what does not within a minute fails."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} seconds: {what}"
-        time.sleep(0.02)
 
 
 def values(text: str) -> dict[str, float]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateways import PATIENCE, Gateway, wait_until
+from gateways import PATIENCE, Gateway
+from servers import wait_until
 
 Serve = Callable[..., Gateway]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import prometheus_client
 import pytest
-from gateways import HOST, PATIENCE, Gateway, wait_until
-from servers import FREE
+from gateways import HOST, PATIENCE, Gateway
+from servers import FREE, wait_until
 
 Serve = Callable[..., Gateway]
 

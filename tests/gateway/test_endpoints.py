@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gateways import HOST, Answer, Gateway, wait_until
-from servers import Redis
+from gateways import HOST, Answer, Gateway
+from servers import Redis, wait_until
 
 Serve = Callable[..., Gateway]
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gateways import HOST, Gateway, wait_until
-from servers import Redis
+from gateways import HOST, Gateway
+from servers import Redis, wait_until
 
 Serve = Callable[..., Gateway]
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -15,15 +13,15 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from servers import FREE, HOST
 
-HOST = "127.0.0.1"
 PATIENCE = 90.0
 PROTOBUF = (
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
@@ -121,17 +119,10 @@ def run(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """Starts servers of Debian's; gives the URL of each."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def free_port() -> int:
-        for port in random.sample(range(20_000, 30_000), 100):
-            with closing(socket.socket()) as probe, suppress(OSError):
-                probe.bind((HOST, port))
-                return port
-        raise AssertionError("no free port between 20000 and 30000")
-
     def start(name: str, *arguments: str) -> str:
         path = shutil.which(name)
         assert path, f"no {name} on PATH: run scripts/debian {name}"
-        address = f"{HOST}:{free_port()}"
+        address = f"{HOST}:{next(FREE)}"
         with (tmp_path / f"{name}.log").open("wb") as log:
             command = [path, f"--web.listen-address={address}", *arguments]
             processes.append(subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from servers import HOST, free_ports, wait_until
+from servers import FREE, HOST, wait_until
 
 
 class Ask(NamedTuple):
@@ -208,7 +208,7 @@ def number(label: str, value: str) -> object:
 
 @contextmanager
 def running(command: str, *arguments: str, directory: Path) -> Iterator[Gateway]:
-    port = next(free_ports())
+    port = next(FREE)
     listen = f"--web.listen-address={HOST}:{port}"
     with (directory / Path(command).name).open("wb") as log:
         process = subprocess.Popen(

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-# Servers are those of the tests of stores, which take their patience from those of processes.
-for folder in ("processes", "stores"):
-    sys.path.insert(0, str(Path(__file__).parent.parent / folder))
 pytest.register_assert_rewrite("looking")
 
 from looking import Looker, Program  # noqa: E402
-from servers import Redis  # noqa: E402
 
 
 @pytest.fixture
@@ -36,15 +31,6 @@ def program() -> Iterator[Callable[..., Program]]:
     yield make
     for one in made:
         one.kill()
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    """A Redis, which runs."""
-    server = Redis(tmp_path / "redis")
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture

@@ -29,7 +29,6 @@ class Terminal:
         assert program, "no tmux on PATH: run scripts/debian tmux"
         self._tmux = [program, "-S", str(socket), "-f", "/dev/null"]
         self._do("new-session", "-d", "-x", "100", "-y", "20", command)
-        self._do("set-option", "-g", "remain-on-exit", "on")
 
     def press(self, *keys: str) -> None:
         """Press keys, by tmux' names for them."""
@@ -51,17 +50,6 @@ class Terminal:
             if all(word in screen for word in words):
                 return screen
             assert time.monotonic() < deadline, f"no {words} in:\n{screen}"
-            time.sleep(0.05)
-
-    def status(self) -> int:
-        """Wait until what ran in it has ended, and give its exit status."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            # The status comes a moment after the end.
-            match self._do("display-message", "-p", "#{pane_dead} #{pane_dead_status}").split():
-                case ["1", status]:
-                    return int(status)
-            assert time.monotonic() < deadline, f"it has not ended:\n{self.screen()}"
             time.sleep(0.05)
 
     def close(self) -> None:
@@ -97,7 +85,9 @@ def test_what_is_counted_is_seen_to_move(
     """Keys filter, show a family's series, help and quit; a smaller screen will do."""
     counting = program(look.url, COUNTED)
     # C.UTF-8, so that the past is drawn by bars.
-    seen = terminal(f"LC_ALL=C.UTF-8 exec {look.command} top {look.url} --interval 0.2")
+    top = f"LC_ALL=C.UTF-8 {look.command} top {look.url} --interval 0.2"
+    # What has ended tmux knows at once, how it ended at times never.
+    seen = terminal(f"{top}; echo ended $?; sleep 600")
 
     screen = seen.wait_for("jobs_total", "2.0 KiB", "▁", "/s")
     assert "reading" not in screen
@@ -118,7 +108,7 @@ def test_what_is_counted_is_seen_to_move(
     seen.wait_for("turn the order around")
     seen.press("x", "q")
 
-    assert 0 == seen.status()
+    seen.wait_for("ended 0")
 
 
 @pytest.mark.parametrize("signal", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP])

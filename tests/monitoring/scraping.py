@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import random
 import shutil
-import socket
 import subprocess
 import threading
 import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-HOST = "127.0.0.1"
+from servers import FREE, HOST
+
 PATIENCE = 90.0
 
 
@@ -27,15 +25,6 @@ def program(name: str) -> str:
     path = shutil.which(name)
     assert path, f"no {name} on PATH: run scripts/debian {name}"
     return path
-
-
-def free_port() -> int:
-    """A port outside the range that the kernel takes for outgoing connections."""
-    for port in random.sample(range(20_000, 30_000), 100):
-        with closing(socket.socket()) as probe, suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-    raise AssertionError("no free port between 20000 and 30000")
 
 
 class Exposition:
@@ -85,7 +74,7 @@ class Prometheus:
         }
         directory.mkdir()
         (directory / "prometheus.json").write_text(json.dumps(config))
-        self.url = f"http://{HOST}:{free_port()}"
+        self.url = f"http://{HOST}:{next(FREE)}"
         self._log = (directory / "log").open("w")
         self._process = subprocess.Popen(
             [

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-# Scrapes are those of the tests of processes, servers those of the tests of stores.
-for folder in ("processes", "stores"):
-    sys.path.insert(0, str(Path(__file__).parent.parent / folder))
 pytest.register_assert_rewrite("shells")
 
-from servers import Redis  # noqa: E402
 from shells import Shell  # noqa: E402
 
 
@@ -23,12 +18,3 @@ def shell(tallymark: str, tmp_path: Path) -> Iterator[Shell]:
     shell = Shell(tallymark, tmp_path)
     yield shell
     shell.close()
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    """A Redis, which runs."""
-    server = Redis(tmp_path / "redis")
-    server.start()
-    yield server
-    server.kill()

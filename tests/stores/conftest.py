@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-# The hosts and workers of the tests of processes are those of these tests, too.
-sys.path.insert(0, str(Path(__file__).parent.parent / "processes"))
 pytest.register_assert_rewrite("ledgers")
 
 from ledgers import ClusterLedger, Ledger, RedisLedger, Site, SqliteLedger  # noqa: E402
@@ -18,12 +15,9 @@ from servers import Cluster, Redis  # noqa: E402
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisLedger]:
-    """A Redis of its own for the test, which keeps nothing on disk."""
-    server = Redis(tmp_path / "redis")
-    server.start()
-    yield RedisLedger(server)
-    server.kill()
+def redis(redis: Redis) -> RedisLedger:
+    """A Redis, as a store of many hosts."""
+    return RedisLedger(redis)
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,10 @@
 //!
 //! Nothing here knows how numbers are kept (`tallymark`) or sent (`tallymark-transport`).
 
+mod clock;
 mod command;
 mod error;
+mod groups;
 mod lint;
 mod output;
 mod overview;
@@ -36,7 +38,6 @@ use std::io::{self, Write};
 use clap::Parser;
 
 use command::Command;
-use command::counting::talk;
 use error::Error;
 
 /// Prometheus metrics that add up across processes
@@ -84,6 +85,16 @@ pub fn run(arguments: impl IntoIterator<Item: Into<OsString> + Clone>) -> u8 {
             error.exit_code()
         }
     }
+}
+
+/// What the libraries have to say, of a store in trouble for one thing, goes to stderr.
+fn talk() {
+    let mut logger = env_logger::builder();
+    // A series that finds no room at first is tried again, and what comes of it is this command's to say.
+    logger.filter_level(log::LevelFilter::Warn).filter_module("tallymark::family", log::LevelFilter::Off);
+    logger.format(|out, record| writeln!(out, "tallymark: {}", record.args()));
+    // Fails where whoever calls this library listens already.
+    let _ = logger.try_init();
 }
 
 #[cfg(test)]

@@ -3,14 +3,14 @@
 //! The process makes its series, changes them and leaves: in a store nothing remains of it but what it added. What to
 //! count under which name is the commands' business.
 
-use std::io::Write;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tallymark::model::{Family, GaugeMode, Kind, Snapshot};
 use tallymark::{AnyFamily, Registry, Series, Store, gather};
 use tallymark_transport::push::{Client, ClientOptions, Method, Pushgateway, group_path};
 
+use crate::clock::since_1970;
 use crate::error::Error;
 use crate::store;
 
@@ -92,7 +92,7 @@ impl Counting {
             self.families.push(Arc::clone(&new));
             new
         });
-        let series = family.series(values, unix_seconds)?;
+        let series = family.series(values, || since_1970().as_secs_f64())?;
         if series.labels().values().iter().zip(values).any(|(has, asked)| **has != *asked.as_ref()) {
             let name = family.definition().name();
             log::warn!("{name} has as many series as max_series allows; counted in the one whose labels are overflow");
@@ -151,19 +151,4 @@ fn gateway(url: &str, group: Option<String>, patience: Duration) -> Result<Pushg
             Err(Error::Usage(format!("{} {problem}", client.url())))
         }
     }
-}
-
-/// Seconds since the Unix epoch.
-pub(crate) fn unix_seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-}
-
-/// What the libraries have to say, of a store in trouble for one thing, goes to stderr.
-pub(crate) fn talk() {
-    let mut logger = env_logger::builder();
-    // A series that finds no room at first is tried again, and what comes of it is this command's to say.
-    logger.filter_level(log::LevelFilter::Warn).filter_module("tallymark::family", log::LevelFilter::Off);
-    logger.format(|out, record| writeln!(out, "tallymark: {}", record.args()));
-    // Fails where whoever calls this library listens already.
-    let _ = logger.try_init();
 }

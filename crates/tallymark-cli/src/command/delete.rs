@@ -6,12 +6,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use tallymark::{Groups, HeldLabels, Store};
-use tallymark_transport::gateway::{self, Gateway, Request};
+use tallymark::{HeldLabels, Store};
 use ureq::http::{HeaderMap, Method};
 
 use crate::error::Error;
+use crate::groups::{PushedGroups, telling};
 use crate::selector::Selector;
 use crate::units::printable;
 use crate::{output, store};
@@ -80,31 +79,14 @@ impl Delete {
     }
 
     fn delete_group(&self, store: &Store) -> Result<(), Error> {
-        let nothing = || Error::NothingFits(store.url());
-        let groups = Groups::open(store)?;
-        let gateway = Gateway::open(groups, gateway::Options { utf8_names: true, ..gateway::Options::default() });
-        let trouble = |problem: String| Error::Source { source_name: store.url(), problem };
-        let snapshot = gateway.snapshot().map_err(|error| trouble(error.to_string()))?;
-        let is_there = snapshot.families.iter().filter(|family| family.family.name() == "push_time_seconds");
-        let mut samples = is_there.flat_map(|family| family.samples());
-        let wanted = self.group.iter().filter(|(_, value)| !value.is_empty()).count();
-        let is_this = |labels: &[(String, String)]| {
-            let given = labels.iter().filter(|(_, value)| !value.is_empty()).count();
-            given == wanted && self.group.iter().all(|pair| pair.1.is_empty() || labels.contains(pair))
-        };
-        if !samples.any(|sample| is_this(&sample.labels)) {
-            return Err(nothing());
+        let groups = PushedGroups::open(store)?;
+        if !groups.labels()?.contains(&telling(&self.group)) {
+            return Err(Error::NothingFits(store.url()));
+        }
+        if self.yes {
+            groups.ask(&Method::DELETE, &self.group, &HeaderMap::new(), &[])?;
         }
         let labels: Vec<String> = self.group.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-        if self.yes {
-            let path = path(&self.group);
-            let (method, headers) = (Method::DELETE, HeaderMap::new());
-            let answer =
-                gateway.handle(&Request { method: &method, path: &path, query: None, headers: &headers, body: &[] });
-            if !answer.status.is_success() {
-                return Err(trouble(String::from_utf8_lossy(&answer.body).trim().to_owned()));
-            }
-        }
         output::print(format!("{{{}}}\n", printable(&labels.join(","))).as_bytes())?;
         self.say("1 group");
         Ok(())
@@ -117,28 +99,6 @@ impl Delete {
             eprintln!("{what} would be deleted; say --yes to do it");
         }
     }
-}
-
-/// The path under which a gateway knows the group: the job first, then the others, in whatever order.
-pub(crate) fn path(group: &[(String, String)]) -> String {
-    let encode = |value: &str| utf8_percent_encode(value, NON_ALPHANUMERIC).to_string();
-    let mut path = "/metrics".to_owned();
-    let job = group.iter().filter(|(name, _)| name == "job");
-    for (name, value) in job.chain(group.iter().filter(|(name, _)| name != "job")) {
-        if value.is_empty() {
-            let _ = write!(path, "/{}@base64/=", encode(name));
-        } else if value.contains('/') {
-            let _ = write!(path, "/{}@base64/{}", encode(name), base64(value));
-        } else {
-            let _ = write!(path, "/{}/{}", encode(name), encode(value));
-        }
-    }
-    path
-}
-
-fn base64(value: &str) -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(value)
 }
 
 /// A line for each series.
@@ -163,17 +123,4 @@ fn bounded(text: &str) -> Result<Selector, String> {
 fn pair(text: &str) -> Result<(String, String), &'static str> {
     let (name, value) = text.split_once('=').ok_or("not LABEL=VALUE, such as job=backup")?;
     Ok((name.to_owned(), value.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_group_s_path_starts_with_its_job_and_takes_any_value() {
-        let group = [("instance", "a/b"), ("job", "nightly backup"), ("empty", "")];
-        let group = group.map(|(name, value)| (name.to_owned(), value.to_owned()));
-
-        assert_eq!("/metrics/job/nightly%20backup/instance@base64/YS9i/empty@base64/=", path(&group));
-    }
 }

@@ -3,11 +3,12 @@
 //! It looks and changes nothing: ended processes are not folded, nothing is sent, no place is taken.
 
 use std::fmt::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Serialize;
 use tallymark::{FileReport, LedgerReport, Report};
 
+use crate::clock::since_1970;
 use crate::error::Error;
 use crate::units::{bytes, plain, printable, seconds};
 use crate::{output, store, table};
@@ -175,7 +176,7 @@ impl Said {
     }
 
     fn process_table(&self) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |age| age.as_secs_f64());
+        let now = since_1970().as_secs_f64();
         let mut lines = vec![["process", "", "for", "blocks", "room"].map(str::to_owned).to_vec()];
         for process in &self.processes {
             lines.push(vec![

@@ -4,13 +4,14 @@
 
 use std::path::PathBuf;
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tallymark::model::Snapshot;
 use tallymark_transport::push::{
     Client, ClientOptions, Graphite, GraphiteFormat, Method, Pushgateway, RemoteWrite, group_path,
 };
 
+use crate::clock::since_1970;
 use crate::error::Error;
 use crate::source::Source;
 
@@ -131,7 +132,7 @@ impl Push {
 
     fn push(&self, source: Option<&Source>, target: &mut Target, labels: &[(String, String)]) -> Result<(), Error> {
         let snapshot = source.map_or_else(|| Ok(Snapshot::default()), Source::snapshot)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = since_1970();
         match target {
             Target::Gateway(gateway, method) => gateway.push(*method, &snapshot, &[])?,
             Target::Graphite(graphite) => {

@@ -4,12 +4,12 @@
 //! process's place in one and changes no number.
 
 use std::io::{IsTerminal, stdout};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tallymark::model::encode::Format;
 use tallymark::model::{Escaping, Snapshot};
 use tallymark_transport::page::families_json;
 
+use crate::clock::since_1970;
 use crate::error::Error;
 use crate::selector::{Selector, select};
 use crate::source::Source;
@@ -74,7 +74,7 @@ impl Show {
         match self.format {
             _ if self.json => print_json(&snapshot),
             Print::Json => print_json(&snapshot),
-            Print::Table => output::print(table::families(&snapshot, now()).as_bytes()),
+            Print::Table => output::print(table::families(&snapshot, since_1970().as_secs_f64()).as_bytes()),
             Print::Text => encode(Format::Text1_0_0(Escaping::AllowUtf8)),
             Print::OpenMetrics => encode(Format::OpenMetrics1_0_0 { escaping: Escaping::AllowUtf8, tagged: true }),
             Print::OpenMetrics2 => encode(Format::OpenMetrics2_0_0(Escaping::AllowUtf8)),
@@ -92,15 +92,11 @@ fn encoded(format: Format, snapshot: &Snapshot, source: &Source) -> Result<(), E
 
 /// The same JSON as the server's, and on a terminal in lines.
 fn print_json(snapshot: &Snapshot) -> Result<(), Error> {
-    let mut json = families_json(snapshot, now());
+    let mut json = families_json(snapshot, since_1970().as_secs_f64());
     if stdout().is_terminal() {
         let value: serde_json::Value = serde_json::from_slice(&json).map_err(|error| Error::Stdout(error.into()))?;
         return output::print_json(&value);
     }
     json.push(b'\n');
     output::print(&json)
-}
-
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |age| age.as_secs_f64())
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tallymark::Store;
@@ -14,6 +14,7 @@ use tallymark::model::{Family, GaugeMode, Kind};
 
 use super::carry::{self, Amount, Carried, CarriedSeries};
 use super::db::{entries, parse_name};
+use crate::clock::since_1970;
 use crate::error::Error;
 use crate::units::seconds;
 use crate::{output, store};
@@ -90,7 +91,7 @@ impl Multiprocess {
         }
         let note = self.directory.join(NOTE);
         if let (false, Some(Note { store, at })) = (self.force, read_note(&note)) {
-            let ago = seconds(now().saturating_sub(at) as f64);
+            let ago = seconds(since_1970().as_secs().saturating_sub(at) as f64);
             return Err(trouble(format!("was imported into {store} {ago} ago; with --force everything counts again")));
         }
         let store = store::open(&self.store)?;
@@ -148,12 +149,7 @@ fn write_note(path: &Path, store: &Store, force: bool) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     let options =
         if force { options.write(true).create(true).truncate(true) } else { options.write(true).create_new(true) };
-    options.open(path)?.write_all(&serde_json::to_vec(&Note { store: store.url(), at: now() })?)
-}
-
-/// Seconds since the Unix epoch.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
+    options.open(path)?.write_all(&serde_json::to_vec(&Note { store: store.url(), at: since_1970().as_secs() })?)
 }
 
 /// The families of all files, by their names.

@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tallymark::Store;
 use tallymark::model::encode::Format;
 use tallymark::model::{Body, Escaping, Family, FamilySnapshot, Kind, Sample, Snapshot};
-use tallymark::{Groups, Store};
-use tallymark_transport::gateway::{self, Gateway, Request};
 use ureq::http::header::CONTENT_TYPE;
 use ureq::http::{HeaderMap, HeaderValue, Method};
 
-use crate::command::delete::path;
 use crate::error::Error;
+use crate::groups::{Labels, PushedGroups, telling};
 use crate::{output, source, store};
 
 /// Take over the groups of a Pushgateway
@@ -71,8 +70,6 @@ struct Metric {
     quantiles: BTreeMap<String, String>,
 }
 
-type Labels = Vec<(String, String)>;
-
 impl Pushgateway {
     pub(super) fn run(self) -> Result<(), Error> {
         let url = format!("{}/api/v1/metrics", self.url.trim_end_matches('/'));
@@ -92,39 +89,23 @@ impl Pushgateway {
 
     /// Pushes the groups; gives how many were taken, and how many were there before.
     fn push(&self, store: &Store, groups: Vec<(Labels, Vec<u8>)>) -> Result<(usize, usize), Error> {
-        let options = gateway::Options { utf8_names: true, ..gateway::Options::default() };
-        let gateway = Gateway::open(Groups::open(store)?, options);
-        let trouble = |problem: String| Error::Source { source_name: store.url(), problem };
-        let known = gateway.snapshot().map_err(|error| trouble(error.to_string()))?;
-        let known = known.families.iter().filter(|family| family.family.name() == "push_time_seconds");
-        let known: Vec<Labels> =
-            known.flat_map(|family| family.samples()).map(|sample| sorted(&sample.labels)).collect();
+        let pushed = PushedGroups::open(store)?;
+        let known = pushed.labels()?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=1.0.0; escaping=allow-utf-8"));
         let (mut taken, mut left) = (0, 0);
         for (labels, body) in groups {
-            if !self.force && known.contains(&sorted(&labels)) {
+            if !self.force && known.contains(&telling(&labels)) {
                 left += 1;
                 continue;
             }
-            let (method, path) = (Method::PUT, path(&labels));
-            let answer =
-                gateway.handle(&Request { method: &method, path: &path, query: None, headers: &headers, body: &body });
-            if !answer.status.is_success() {
-                let said = String::from_utf8_lossy(&answer.body).trim().to_owned();
-                return Err(trouble(format!("{path}: {said}; {taken} groups were imported before")));
-            }
+            pushed.ask(&Method::PUT, &labels, &headers, &body).inspect_err(|_| {
+                eprintln!("note: {taken} groups were imported before the one that follows");
+            })?;
             taken += 1;
         }
         Ok((taken, left))
     }
-}
-
-/// The labels that tell groups apart: those that say something.
-fn sorted(labels: &[(String, String)]) -> Labels {
-    let mut labels: Labels = labels.iter().filter(|(_, value)| !value.is_empty()).cloned().collect();
-    labels.sort();
-    labels
 }
 
 /// A group's labels, and what its job would push.

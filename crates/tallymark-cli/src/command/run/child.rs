@@ -25,7 +25,7 @@ use nix::sys::time::TimeValLike;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, dup2_stdin, dup2_stdout, getpid, getsid};
 
-use crate::command::counting::unix_seconds;
+use crate::clock::since_1970;
 
 /// The signals that a terminal sends to all processes of a group; with them the kernel is the sender.
 const BY_TERMINAL: [Signal; 7] = [
@@ -73,7 +73,7 @@ pub(super) enum Ending {
 pub(super) fn run(command: &[OsString]) -> Run {
     // A shell that becomes this process leaves it what its children have used.
     let before = used();
-    let (started, begin) = (unix_seconds(), Instant::now());
+    let (started, begin) = (since_1970().as_secs_f64(), Instant::now());
     let ending = start_and_wait(command).unwrap_or_else(Ending::NotStarted);
     let took = begin.elapsed();
     let after = used();

@@ -1,10 +1,11 @@
 //! What the libraries have to say while the server runs (a store in trouble, clients turned away), on stderr.
 
 use std::io::Write;
-use std::time::SystemTime;
 
 use env_logger::fmt::Formatter;
 use log::{LevelFilter, Record};
+
+use crate::clock::since_1970;
 
 /// What is worth saying: the Pushgateway's names.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -42,7 +43,7 @@ pub(super) fn start(level: Level, format: Format) {
 }
 
 fn json(formatter: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let now = since_1970().as_secs_f64();
     let level = record.level().as_str().to_ascii_lowercase();
     let line = serde_json::json!({ "time": now, "level": level, "msg": record.args().to_string() });
     writeln!(formatter, "{line}")

@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tallymark::model::Snapshot;
 
+use crate::clock::since_1970;
 use crate::error::Error;
 use crate::source::Source;
 use state::{Flow, State};
@@ -119,7 +120,7 @@ fn read(source: &Source, interval: Duration, readings: &Sender<Reading>) {
     let mut next = Instant::now();
     loop {
         let read = source.snapshot().map_err(|error| error.to_string());
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |age| age.as_secs_f64());
+        let at = since_1970().as_secs_f64();
         if readings.send(Reading { at, read }).is_err() {
             return;
         }
