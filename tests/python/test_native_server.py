@@ -240,9 +240,12 @@ def test_the_child_does_not_keep_the_port():
         import os, signal, socket, warnings
         warnings.simplefilter("ignore")
         server = serve(0, "127.0.0.1", RegistryCore())
+        reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
+            os.write(writer, b"here")
             signal.pause()
+        os.read(reader, 4)
         server.server_close()
         try:
             socket.create_connection(server.server_address, timeout=5)
