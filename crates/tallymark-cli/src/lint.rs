@@ -4,15 +4,47 @@
 //! this project's own. They are about what a family is called and has; whether its numbers make sense is not asked.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::{Display, Formatter};
 
+use clap::ValueEnum;
 use serde::Serialize;
 use tallymark::model::{Escaping, Family, FamilySnapshot, Kind, Sample, name::escape_metric};
+
+/// What is looked at. Scripts know it by its name in small letters, with hyphens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Rule {
+    AbbreviatedUnit,
+    BaseUnit,
+    CamelCase,
+    Clash,
+    Collision,
+    Colon,
+    Duplicate,
+    LabelInName,
+    ManySeries,
+    NoHelp,
+    NoTotal,
+    ReservedLabel,
+    ReservedSuffix,
+    /// A text can be read at all.
+    Syntax,
+    TargetLabel,
+    Total,
+    TypeInName,
+    UnitMissing,
+}
+
+impl Display for Rule {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |value| formatter.write_str(value.get_name()))
+    }
+}
 
 /// One thing that should be otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// The rule's name, for scripts.
-    pub(crate) rule: &'static str,
+    pub(crate) rule: Rule,
     /// The family; nothing if the text could not be read.
     pub(crate) family: String,
     /// What is wrong.
@@ -84,7 +116,7 @@ struct Found {
 }
 
 impl Found {
-    fn push(&mut self, rule: &'static str, problem: impl Into<String>, advice: impl Into<String>) {
+    fn push(&mut self, rule: Rule, problem: impl Into<String>, advice: impl Into<String>) {
         let finding = Finding { rule, family: self.family.clone(), problem: problem.into(), advice: advice.into() };
         self.findings.push(finding);
     }
@@ -92,20 +124,20 @@ impl Found {
 
 fn help(found: &mut Found, family: &Family) {
     if family.help().is_empty() {
-        found.push("no-help", "has no help text", "say in a sentence what it counts or measures, and in which unit");
+        found.push(Rule::NoHelp, "has no help text", "say in a sentence what it counts or measures, and in which unit");
     }
 }
 
 fn total(found: &mut Found, family: &Family) {
     match family.kind() {
         Kind::Counter if family.is_bare() => {
-            found.push("no-total", "is a counter without _total", format!("call it {}_total", family.name()));
+            found.push(Rule::NoTotal, "is a counter without _total", format!("call it {}_total", family.name()));
         }
         Kind::Counter | Kind::Unknown => {}
         kind => {
             if let Some(stem) = family.name().strip_suffix("_total") {
                 let advice = format!("call it {stem}, or make it a counter");
-                found.push("total", format!("ends in _total, which is for counters, and is a {kind}"), advice);
+                found.push(Rule::Total, format!("ends in _total, which is for counters, and is a {kind}"), advice);
             }
         }
     }
@@ -123,14 +155,14 @@ fn reserved(found: &mut Found, family: &Family, samples: &[Sample]) {
     {
         if !is_its && family.name().ends_with(suffix) {
             let problem = format!("ends in {suffix}, as samples of histograms and summaries do, and is a {kind}");
-            found.push("reserved-suffix", problem, "give it another ending");
+            found.push(Rule::ReservedSuffix, problem, "give it another ending");
         }
     }
     let has = |label: &str| samples.iter().any(|sample| sample.labels.iter().any(|(name, _)| name == label));
     for (label, is_its, owner) in [("le", is_histogram, "histograms"), ("quantile", is_summary, "summaries")] {
         if !is_its && has(label) {
             let problem = format!("has a label {label}, which is for {owner}, and is a {kind}");
-            found.push("reserved-label", problem, "rename the label");
+            found.push(Rule::ReservedLabel, problem, "rename the label");
         }
     }
 }
@@ -140,17 +172,17 @@ fn words(found: &mut Found, family: &Family) {
     for word in TYPES {
         if has_part_behind_first(name, word) {
             found.push(
-                "type-in-name",
+                Rule::TypeInName,
                 format!("has its type's word {word} in its name"),
                 "leave the word out: TYPE says it",
             );
         }
     }
     if name.contains(':') {
-        found.push("colon", "has a colon in its name", "write _: colons are for names that recording rules make");
+        found.push(Rule::Colon, "has a colon in its name", "write _: colons are for names that recording rules make");
     }
     if is_camel_case(name) {
-        found.push("camel-case", "is written in camelCase", format!("call it {}", snake_case(name)));
+        found.push(Rule::CamelCase, "is written in camelCase", format!("call it {}", snake_case(name)));
     }
 }
 
@@ -160,17 +192,17 @@ fn units(found: &mut Found, family: &Family) {
     let abbreviations = ABBREVIATIONS.iter().filter(|word| has_part_behind_first(&lower, word));
     for word in abbreviations {
         let advice = "write the unit in full, such as seconds or bytes";
-        found.push("abbreviated-unit", format!("has a unit abbreviated as {word}"), advice);
+        found.push(Rule::AbbreviatedUnit, format!("has a unit abbreviated as {word}"), advice);
     }
     for part in name.split('_') {
         if let Some(base) = base_unit(part) {
-            found.push("base-unit", format!("is in {part}"), format!("count in {base}, and write that in the name"));
+            found.push(Rule::BaseUnit, format!("is in {part}"), format!("count in {base}, and write that in the name"));
         }
     }
     let unit = family.unit();
     if !unit.is_empty() && !name.ends_with(unit) {
         let advice = format!("call it {name}_{unit}");
-        found.push("unit-missing", format!("has the unit {unit}, which its name does not end in"), advice);
+        found.push(Rule::UnitMissing, format!("has the unit {unit}, which its name does not end in"), advice);
     }
 }
 
@@ -179,16 +211,20 @@ fn labels(found: &mut Found, family: &Family, samples: &[Sample], is_gateway: bo
     for label in names {
         if is_camel_case(label) {
             let advice = format!("call it {}", snake_case(label));
-            found.push("camel-case", format!("has a label {label}, which is written in camelCase"), advice);
+            found.push(Rule::CamelCase, format!("has a label {label}, which is written in camelCase"), advice);
         }
         if matches!(label, "job" | "instance") && !is_gateway {
             let advice = "rename the label, or scrape with honor_labels: true";
-            found.push("target-label", format!("has a label {label}, which Prometheus sets for every target"), advice);
+            found.push(
+                Rule::TargetLabel,
+                format!("has a label {label}, which Prometheus sets for every target"),
+                advice,
+            );
         }
         let is_own = family.kind() == Kind::StateSet && label == family.name();
         if !is_own && label.len() > 1 && has_part(family.name(), label) {
             let advice = "leave it out of the name: sums over the label would be called wrongly";
-            found.push("label-in-name", format!("has its label {label} in its name, too"), advice);
+            found.push(Rule::LabelInName, format!("has its label {label} in its name, too"), advice);
         }
     }
 }
@@ -209,11 +245,11 @@ fn series(found: &mut Found, family: &Family, samples: &[Sample], most: usize) {
     if let Some(sample) = twice {
         let labels: Vec<_> = sample.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         let problem = format!("has the sample {}{{{}}} more than once", sample.name, labels.join(","));
-        found.push("duplicate", problem, "tell the series apart by a label; Prometheus keeps one of them");
+        found.push(Rule::Duplicate, problem, "tell the series apart by a label; Prometheus keeps one of them");
     }
     if children.len() > most {
         let advice = "leave out the label with the most values, or raise --max-series";
-        found.push("many-series", format!("has {} series, more than {most}", children.len()), advice);
+        found.push(Rule::ManySeries, format!("has {} series, more than {most}", children.len()), advice);
     }
 }
 
@@ -226,7 +262,7 @@ fn names(found: &mut Found, families: &[FamilySnapshot]) {
         if before != name {
             found.family = family.family.text_name().into_owned();
             let problem = format!("is {before}, too, where names have letters, digits and underscores only");
-            found.push("collision", problem, "rename one of them");
+            found.push(Rule::Collision, problem, "rename one of them");
         }
     }
 }
@@ -250,7 +286,7 @@ fn clashes(found: &mut Found, families: &[FamilySnapshot], is_text: bool) {
             if owner != family.family.name() {
                 found.family = family.family.text_name().into_owned();
                 found.push(
-                    "clash",
+                    Rule::Clash,
                     format!("has samples called {sample}, and so has {owner}"),
                     "rename one of the two",
                 );
@@ -303,9 +339,9 @@ mod tests {
     use super::*;
 
     /// Rule and family of what is found.
-    fn rules(text: &str) -> Vec<(&'static str, String)> {
+    fn rules(text: &str) -> Vec<(String, String)> {
         let families = parse::strict_text(text, 1000).unwrap();
-        findings(&families, 2, true).into_iter().map(|finding| (finding.rule, finding.family)).collect()
+        findings(&families, 2, true).into_iter().map(|finding| (finding.rule.to_string(), finding.family)).collect()
     }
 
     #[test]
@@ -346,12 +382,12 @@ mod tests {
         for (text, expected) in [
             (
                 "# HELP x_y A.\n# TYPE x_y gauge\nx_y 1\n# HELP \"x.y\" A.\n# TYPE \"x.y\" gauge\n{\"x.y\"} 1\n",
-                Some(("collision", "x.y".to_owned())),
+                Some(("collision".to_owned(), "x.y".to_owned())),
             ),
             ("# HELP a A.\n# TYPE a summary\na_count 1\na_sum 1\n# HELP a_count A.\n# TYPE a_count untyped\n", None),
             (
                 "# HELP a_sum A.\na_sum 1\n# HELP a A.\n# TYPE a summary\na{quantile=\"1\"} 1\n",
-                Some(("clash", "a".to_owned())),
+                Some(("clash".to_owned(), "a".to_owned())),
             ),
             (
                 "# HELP a_total A.\n# TYPE a_total counter\na_total 1\n# HELP a_created A.\n# TYPE a_created gauge\na_created 1\n",

@@ -10,6 +10,9 @@
 //! | `shard.rs` | chunks and blocks |
 //! | `total.rs`, `fold.rs` | adding up, and adding up for good |
 //! | `read.rs` | a scrape's read |
+//! | `open.rs` | how a file is opened, and where |
+//! | `state.rs` | what one process knows of it and changes in it |
+//! | `store.rs` | the same for others: `Store` |
 //! | `inspect.rs` | who counts, and what could be used again |
 //!
 //! Who may wait: opening, a series' first attachment and folding wait for the file's locks, for a tenth of a second at
@@ -25,10 +28,12 @@ mod header;
 mod inspect;
 mod layout;
 mod lock;
+mod open;
 mod read;
 mod region;
 mod shard;
 mod slot;
+mod state;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -39,9 +44,11 @@ use std::time::Duration;
 
 pub use error::{OpenError, Refusal};
 pub use inspect::{Inhabitant, Inspection};
+pub use open::Options;
 pub use read::{ImageTotal, Reading, SeriesTotal};
 pub use region::Region;
-pub use store::{Descriptors, Draining, FamilyBytes, FamilyRecord, Most, Options, SeriesRecord, Status, Store};
+pub use state::{FamilyBytes, Most};
+pub use store::{Descriptors, Draining, FamilyRecord, SeriesRecord, Status, Store};
 pub use total::{EACH_KEPT, GaugeTotal, ProcessValue, Total, keep_of};
 
 /// How long a change waits for the append lock, which is held for microseconds: only a stopped process keeps it longer.

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::lint::{self, Finding};
+use crate::lint::{self, Finding, Rule};
 use crate::output;
 use crate::source::{Reading, Source};
 use crate::units::printable;
@@ -32,35 +32,13 @@ pub(crate) struct Check {
     max_series: usize,
 
     /// A rule that is not to be looked at, such as no-help; may be given again
-    #[arg(long, value_name = "RULE", hide_possible_values = true, value_parser = clap::builder::PossibleValuesParser::new(RULES))]
-    ignore: Vec<String>,
+    #[arg(long, value_name = "RULE", hide_possible_values = true)]
+    ignore: Vec<Rule>,
 
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
 }
-
-/// The rules that can be left out: those of `lint.rs`, and that a text can be read.
-const RULES: [&str; 18] = [
-    "abbreviated-unit",
-    "base-unit",
-    "camel-case",
-    "clash",
-    "collision",
-    "colon",
-    "duplicate",
-    "label-in-name",
-    "many-series",
-    "no-help",
-    "no-total",
-    "reserved-label",
-    "reserved-suffix",
-    "syntax",
-    "target-label",
-    "total",
-    "type-in-name",
-    "unit-missing",
-];
 
 /// A finding, and where.
 #[derive(Serialize)]
@@ -76,7 +54,7 @@ impl Check {
         for source in &self.sources {
             let source = Source::open(source)?;
             let findings = self.look_at(&source)?;
-            let findings = findings.into_iter().filter(|finding| !self.ignore.iter().any(|rule| rule == finding.rule));
+            let findings = findings.into_iter().filter(|finding| !self.ignore.contains(&finding.rule));
             found.extend(findings.map(|finding| Found { source: source.name().to_owned(), finding }));
         }
         if self.json {
@@ -94,7 +72,7 @@ impl Check {
         };
         let unreadable = |error: tallymark::model::parse::ParseError| {
             let advice = "mend the line: Prometheus drops everything, or refuses it, for one".to_owned();
-            vec![Finding { rule: "syntax", family: String::new(), problem: error.to_string(), advice }]
+            vec![Finding { rule: Rule::Syntax, family: String::new(), problem: error.to_string(), advice }]
         };
         Ok(families.map_or_else(unreadable, |families| lint::findings(&families, self.max_series, is_text)))
     }

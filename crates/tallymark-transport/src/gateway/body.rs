@@ -17,6 +17,9 @@ use super::refusal::Refusal;
 /// What the framed form of Snappy begins with; its other form, a single block, cannot.
 const FRAMED: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
+/// How many labels take the room of a sample.
+const LABELS: usize = 4;
+
 /// The families that a body holds.
 pub(super) fn read(headers: &HeaderMap, body: &[u8], options: &Options) -> Result<Vec<FamilySnapshot>, Refusal> {
     let (most, samples) = (options.max_decoded_bytes, options.max_series);
@@ -74,9 +77,11 @@ fn families(headers: &HeaderMap, body: &[u8], most: usize) -> Result<Vec<FamilyS
     }
     let text = parse::utf8(body).map_err(Refusal::malformed)?;
     // Counted before they are read: a sample takes many times the room of its line.
-    if lines(text).into_iter().any(|count| count > most) {
+    let (lines, labels) = count(text);
+    if lines.into_iter().any(|lines| lines > most) || labels / LABELS > most {
         return Err(Refusal::too_much(format!(
-            "the body has more than {most} samples or families, which is the limit; push fewer"
+            "the body has more than {most} samples or families, or {LABELS} times as many labels, which is the limit; \
+             push fewer"
         )));
     }
     if media_type != "application/openmetrics-text" {
@@ -86,18 +91,20 @@ fn families(headers: &HeaderMap, body: &[u8], most: usize) -> Result<Vec<FamilyS
     families.collect::<Result<_, _>>().map_err(Refusal::malformed)
 }
 
-/// How many lines are samples, and how many of each keyword: each keyword may begin a family.
-fn lines(text: &str) -> [usize; 4] {
-    let mut counts = [0; 4];
+/// How many lines are samples, and how many of each keyword: each keyword may begin a family. And how many labels there
+/// may be, two quotes each.
+fn count(text: &str) -> ([usize; 4], usize) {
+    let (mut counts, mut quotes) = ([0; 4], 0);
     let [samples, types, helps, units] = &mut counts;
     for line in text.split('\n').filter(|line| !line.is_empty()) {
         let Some(comment) = line.strip_prefix('#').map(str::trim_start) else {
             *samples += 1;
+            quotes += line.bytes().filter(|byte| *byte == b'"').count();
             continue;
         };
         for (keyword, count) in [("TYPE", &mut *types), ("HELP", &mut *helps), ("UNIT", &mut *units)] {
             *count += usize::from(comment.starts_with(keyword));
         }
     }
-    counts
+    (counts, quotes / 2)
 }

@@ -38,8 +38,8 @@ pub(super) struct Cache {
     /// When groups end, in bits of the time, which are ordered as times are.
     ends: BTreeSet<(u64, StoreKey)>,
     lines: usize,
-    /// The bytes of all groups' documents.
-    bytes: usize,
+    /// The bytes of all groups, as they are shown.
+    shown: usize,
     hashes: RandomState,
 }
 
@@ -48,7 +48,16 @@ pub(super) struct Cache {
 pub(super) struct Kept {
     group: Arc<Group>,
     /// How many bytes its document has.
-    bytes: usize,
+    document: usize,
+    /// How many it has as it is shown, where each series has the group's labels, too.
+    shown: usize,
+}
+
+impl Kept {
+    fn new(group: Group, document: usize) -> Kept {
+        let labels: usize = group.key.iter().map(|(name, value)| name.len() + value.len()).sum();
+        Kept { shown: document + group.lines() * labels, group: Arc::new(group), document }
+    }
 }
 
 /// A group and the document that the store is to keep of it.
@@ -60,7 +69,7 @@ pub(super) struct Written {
 impl Written {
     pub(super) fn new(group: Group) -> Written {
         let document = document::write(&group);
-        Written { kept: Kept { group: Arc::new(group), bytes: document.len() }, document }
+        Written { kept: Kept::new(group, document.len()), document }
     }
 
     /// What the cache keeps, and what the store does.
@@ -114,18 +123,16 @@ impl Cache {
         if changes.complete {
             *self = Cache::default();
         }
-        for (key, value) in changes.groups {
+        // They come in any order. What a name was in one group is forgotten before it is learnt from another.
+        for (key, _) in &changes.groups {
+            self.put(key.as_slice().into(), None);
+        }
+        for (key, document) in changes.groups {
+            let Some(document) = document else { continue };
             let key = StoreKey::from(key);
-            let Some(document) = value else {
-                self.put(key, None);
-                continue;
-            };
             match document::read(&document) {
-                Ok(group) => self.put(key, Some(Kept { group: Arc::new(group), bytes: document.len() })),
-                Err(reason) => {
-                    self.put(key.clone(), None);
-                    self.unreadable.insert(key, reason);
-                }
+                Ok(group) => self.put(key, Some(Kept::new(group, document.len()))),
+                Err(reason) => drop(self.unreadable.insert(key, reason)),
             }
         }
         self.revision = changes.revision;
@@ -144,12 +151,12 @@ impl Cache {
         }
         if let Some(old) = &old {
             self.lines -= old.group.lines();
-            self.bytes -= old.bytes;
+            self.shown -= old.shown;
             self.ends.remove(&(end(&old.group), key.clone()));
         }
         if let Some(new) = new {
             self.lines += new.group.lines();
-            self.bytes += new.bytes;
+            self.shown += new.shown;
             if new.group.expires.is_some() {
                 self.ends.insert((end(&new.group), key.clone()));
             }
@@ -245,18 +252,19 @@ impl Cache {
                  that are no longer needed, or raise the limit"
             )));
         }
-        let (before, after) = (old.map_or(0, |old| old.bytes), new.bytes);
+        let (before, after) = (old.map_or(0, |old| old.document), new.document);
         if after > before && after > LARGEST_DOCUMENT {
             return Err(Refusal::too_much(format!(
                 "with this push the group would have more than {LARGEST_DOCUMENT} bytes, which is the limit; push to \
                  several groups"
             )));
         }
+        let (before, after) = (old.map_or(0, |old| old.shown), new.shown);
         let most = options.max_bytes;
-        if after > before && self.bytes - before + after > most {
+        if after > before && self.shown - before + after > most {
             return Err(Refusal::too_much(format!(
-                "with this push all groups would have more than {most} bytes, which is the limit; delete groups that are \
-                 no longer needed, or raise the limit"
+                "with this push all groups would have more than {most} bytes, each series with its group's labels, which is \
+                 the limit; delete groups that are no longer needed, or raise the limit"
             )));
         }
         Ok(())

@@ -45,8 +45,6 @@ pub use path::is_group;
 use refusal::Refusal;
 
 const TEXT: &str = "text/plain; charset=utf-8";
-/// How long the store may take to tell of all its groups, which is asked once: a gigabyte may be there.
-const LOADING: Duration = Duration::from_secs(60);
 /// What may be done to a group.
 const METHODS: &str = "DELETE, OPTIONS, POST, PUT";
 
@@ -305,7 +303,8 @@ impl Gateway {
         if state.cache.revision != Revision::default() {
             return Ok((state, limit));
         }
-        state.catch_up(Instant::now() + LOADING)?;
+        // To tell of all its groups a store takes its time. The request has its own after that.
+        state.catch_up(limit)?;
         Ok((state, self.limit()))
     }
 

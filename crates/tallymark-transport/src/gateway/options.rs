@@ -20,8 +20,8 @@ pub struct Options {
     /// 500 MB of memory. A push that would make more is refused with 413.
     pub max_series: usize,
 
-    /// How many bytes the documents of all groups together may have, as they are in the store; in memory they take several
-    /// times the room. Default: 256 MiB. A push that would make more is refused with 413.
+    /// How many bytes all groups together may have: their documents, as they are in the store, and each group's labels once for
+    /// each of its series, as they are shown. In memory they take several times the room. Default: 256 MiB. A push that would make more is refused with 413.
     pub max_bytes: usize,
 
     /// How many bytes a body may have when it is unpacked. Default: 64 MiB, half a million series. A larger one is refused

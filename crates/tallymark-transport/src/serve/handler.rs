@@ -89,6 +89,10 @@ pub(super) struct Handler {
     scrapes: Arc<Semaphore>,
 }
 
+/// As many scrapes are running as may.
+#[derive(Debug)]
+pub(super) struct Busy;
+
 impl Handler {
     pub(super) fn new(source: Arc<dyn Source>, options: &Options) -> Self {
         let limit = options.max_scrapes.clamp(1, Semaphore::MAX_PERMITS);
@@ -114,11 +118,15 @@ impl Handler {
             // Browsers ask for it beside the metrics; without this every look would be a second scrape.
             return respond(StatusCode::OK, &[], Vec::new());
         }
-        self.scrape(request.uri().query(), request.headers()).await
+        let scraped = self.scrape(request.uri().query(), request.headers()).await;
+        scraped.unwrap_or_else(|Busy| {
+            let text = format!("{} scrapes are running already, which is the limit; ask again later\n", self.limit);
+            respond(StatusCode::SERVICE_UNAVAILABLE, &[(CONTENT_TYPE, TEXT)], text.into())
+        })
     }
 
     /// The answer to a scrape with this query and these headers, whatever its path.
-    pub(super) async fn scrape(&self, query: Option<&str>, headers: &HeaderMap) -> Answer {
+    pub(super) async fn scrape(&self, query: Option<&str>, headers: &HeaderMap) -> Result<Answer, Busy> {
         let accept = joined(headers, &ACCEPT);
         let accept_encoding = joined(headers, &ACCEPT_ENCODING);
         let compression = self.compression;
@@ -135,22 +143,19 @@ impl Handler {
         &self,
         names: Vec<String>,
         write: impl FnOnce(&Snapshot) -> Result<Exposition, ServeError> + Send + 'static,
-    ) -> Answer {
-        let Ok(permit) = self.scrapes.clone().try_acquire_owned() else {
-            let text = format!("{} scrapes are running already, which is the limit; ask again later\n", self.limit);
-            return respond(StatusCode::SERVICE_UNAVAILABLE, &[(CONTENT_TYPE, TEXT)], text.into());
-        };
+    ) -> Result<Answer, Busy> {
+        let permit = self.scrapes.clone().try_acquire_owned().map_err(|_| Busy)?;
         let source = self.source.clone();
         let scrape = tokio::task::spawn_blocking(move || -> Result<Exposition, SourceError> {
             // Held until the source is done, also when the client has long left: it is the threads that are counted.
             let _permit = permit;
             Ok(write(&source.snapshot(&names)?)?)
         });
-        match scrape.await {
+        Ok(match scrape.await {
             Ok(Ok(exposition)) => respond_with(exposition),
             Ok(Err(error)) => failed(&error),
             Err(panic) => failed(&panic_text("the source of the metrics", panic)),
-        }
+        })
     }
 }
 

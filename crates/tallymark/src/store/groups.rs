@@ -104,10 +104,11 @@ impl Groups {
         Ok(Groups { keeper })
     }
 
-    /// The groups that have changed after `since`, which is [`Revision::default`] for who knows none.
+    /// The groups that have changed after `since`, which is [`Revision::default`] for who knows none. If they are all that
+    /// there are, that may take a minute, whatever `limit` says.
     ///
     /// # Errors
-    /// [`Error::Store`] if that takes longer than `limit`, or the store says no.
+    /// [`Error::Store`] if that takes longer, or the store says no.
     pub fn changes(&mut self, since: Revision, limit: Instant) -> Result<Changes, Error> {
         Ok(self.keeper.changes(since, limit)?)
     }

@@ -36,7 +36,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::handler::{Handler, TEXT, failed, joined, panic_text, requested_names, respond};
+use super::handler::{Busy, Handler, TEXT, failed, joined, panic_text, requested_names, respond};
 use super::service::{Answer, Service};
 use super::{Exposition, Options, ServeError, Server, Source};
 use crate::gateway::{self, Gateway};
@@ -136,8 +136,8 @@ impl Web {
             return Ok(respond(StatusCode::OK, &[(ALLOW, route.methods())], Vec::new()));
         }
         match route {
-            Route::Metrics => self.within(self.handler.scrape(head.uri.query(), &head.headers)).await,
-            Route::Families => self.within(self.families(&head)).await,
+            Route::Metrics => self.scraped(self.handler.scrape(head.uri.query(), &head.headers)).await,
+            Route::Families => self.families(&head).await,
             Route::Push => {
                 let started = Instant::now();
                 let held = self.bodies.read(body).await?;
@@ -194,7 +194,7 @@ impl Web {
     }
 
     /// The families as JSON, for the page and for scripts.
-    async fn families(&self, head: &Parts) -> Answer {
+    async fn families(&self, head: &Parts) -> Result<Answer, Refusal> {
         let accept_encoding = joined(&head.headers, &ACCEPT_ENCODING);
         let compression = self.compression;
         let names = head.uri.query().map(requested_names).unwrap_or_default();
@@ -203,9 +203,9 @@ impl Web {
             let json = page::families_json(snapshot, now);
             Exposition::compressed("application/json", json, accept_encoding.as_deref(), compression)
         };
-        let mut answer = self.handler.snapshot_as(names, write).await;
+        let mut answer = self.scraped(self.handler.snapshot_as(names, write)).await?;
         add(&mut answer, page::HEADERS);
-        answer
+        Ok(answer)
     }
 
     /// Whether a scrape would be answered. If who asks may be anybody, the reason is in the log only: it names stores.
@@ -218,8 +218,9 @@ impl Web {
         }
     }
 
-    async fn within(&self, work: impl Future<Output = Answer>) -> Result<Answer, Refusal> {
-        timeout(self.answer_timeout, work).await.map_err(|_| Refusal::AnswerTime(self.answer_timeout))
+    async fn scraped(&self, scrape: impl Future<Output = Result<Answer, Busy>>) -> Result<Answer, Refusal> {
+        let scraped = timeout(self.answer_timeout, scrape).await;
+        scraped.map_err(|_| Refusal::AnswerTime(self.answer_timeout))?.map_err(|Busy| Refusal::Busy("scrapes"))
     }
 
     fn refuse(&self, refusal: &Refusal) -> Answer {

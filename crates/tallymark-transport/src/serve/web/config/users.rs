@@ -5,7 +5,7 @@
 //! does.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bcrypt::HashParts;
 use ring::hmac;
@@ -27,8 +27,8 @@ pub(in super::super) struct Users {
     other: String,
     key: hmac::Key,
     right: Mutex<HashSet<[u8; 32]>>,
-    waiting: Semaphore,
-    turn: Semaphore,
+    waiting: Arc<Semaphore>,
+    turn: Arc<Semaphore>,
 }
 
 impl Users {
@@ -49,7 +49,7 @@ impl Users {
         let Some(other) = hashes.values().next().cloned() else { return Ok(None) };
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .map_err(|_| "this system gives no random numbers".to_owned())?;
-        let (right, waiting, turn) = (Mutex::default(), Semaphore::new(WAITING), Semaphore::new(1));
+        let (right, waiting, turn) = (Mutex::default(), Arc::new(Semaphore::new(WAITING)), Arc::new(Semaphore::new(1)));
         Ok(Some(Users { hashes, other, key, right, waiting, turn }))
     }
 
@@ -63,10 +63,15 @@ impl Users {
         if known.is_some() && digest.is_some_and(|digest| self.right().contains(&digest)) {
             return Ok(true);
         }
-        let _waiting = self.waiting.try_acquire().map_err(|_| Refusal::Busy("passwords"))?;
-        let _turn = self.turn.acquire().await.map_err(|_| Refusal::Busy("passwords"))?;
+        let waiting = self.waiting.clone().try_acquire_owned().map_err(|_| Refusal::Busy("passwords"))?;
+        let turn = self.turn.clone().acquire_owned().await.map_err(|_| Refusal::Busy("passwords"))?;
         let (password, hash) = (password.to_owned(), known.unwrap_or(&self.other).clone());
-        let checked = tokio::task::spawn_blocking(move || bcrypt::verify(password, &hash).unwrap_or(false)).await;
+        let check = move || {
+            // Held until it is done, also when the client has left.
+            let _places = (waiting, turn);
+            bcrypt::verify(password, &hash).unwrap_or(false)
+        };
+        let checked = tokio::task::spawn_blocking(check).await;
         let right = known.is_some() && checked.unwrap_or(false);
         if let (true, Some(digest)) = (right, digest) {
             let mut remembered = self.right();
@@ -94,6 +99,8 @@ impl Users {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// The cheapest that bcrypt has.
@@ -113,6 +120,17 @@ mod tests {
             }
         }
         assert_eq!(2, users.right().len(), "only what was right is remembered");
+    }
+
+    #[tokio::test]
+    async fn who_leaves_meanwhile_keeps_the_turn_until_the_password_is_checked() {
+        let hash = bcrypt::hash("secret", 12).unwrap();
+        let users = Users::new(BTreeMap::from([("anna".to_owned(), hash)])).unwrap().unwrap();
+        let left = tokio::time::timeout(Duration::from_millis(1), users.check("anna", "other")).await;
+
+        assert!(left.is_err(), "a password takes longer");
+        assert_eq!(0, users.turn.available_permits());
+        assert_eq!(Ok(true), users.check("anna", "secret").await);
     }
 
     #[tokio::test]

@@ -27,12 +27,26 @@ use crate::store::ledger::{Reason, Trouble};
 
 /// How many fields a step of reading everything asks for: documents are larger than series.
 const STEP: usize = 100;
+/// How often everything is read before it is given up.
+const ATTEMPTS: usize = 3;
+/// How long that may take, if the asker has no more time: a gigabyte may be there.
+const LOADING: Duration = Duration::from_secs(60);
 
 /// The pushed groups beside a store in Redis.
 pub(crate) struct RedisGroups {
     wire: Wire,
     scripts: Scripts,
     key: String,
+}
+
+/// What the server says has changed.
+enum Since {
+    /// It has no groups.
+    Nothing,
+    /// More than it remembers.
+    Everything(Revision),
+    /// These, of as many groups as are there.
+    Groups { revision: Revision, there: usize, changed: Vec<Entry> },
 }
 
 impl RedisGroups {
@@ -53,8 +67,35 @@ impl RedisGroups {
         trouble(&self.wire.target, Reason::Foreign, &text)
     }
 
-    /// Every group. What changes meanwhile is among the changes since then.
-    fn all(&mut self, limit: Instant) -> Result<Vec<Entry>, Trouble> {
+    /// Every group. Those that change meanwhile are read again, and all of it if that makes fewer than there are: a server
+    /// that takes over in the middle goes on with another one's cursor, and leaves out what it likes.
+    fn all(&mut self, mut since: Revision, limit: Instant) -> Result<Changes, Trouble> {
+        let limit = limit.max(Instant::now() + LOADING);
+        for _ in 0..ATTEMPTS {
+            let mut groups = self.scan(limit)?;
+            match self.since(since, limit)? {
+                Since::Nothing => return Ok(Changes { complete: true, ..Changes::default() }),
+                Since::Everything(revision) => since = revision,
+                Since::Groups { revision, there, changed } => {
+                    for (key, document) in changed {
+                        match document {
+                            Some(document) => drop(groups.insert(key, document)),
+                            None => drop(groups.remove(&key)),
+                        }
+                    }
+                    if groups.len() == there {
+                        let groups = groups.into_iter().map(|(key, document)| (key, Some(document))).collect();
+                        return Ok(Changes { revision, complete: true, groups });
+                    }
+                    since = revision;
+                }
+            }
+        }
+        let text = "the pushed groups change faster than they can be read; ask again later";
+        Err(trouble(&self.wire.target, Reason::NotReady, text))
+    }
+
+    fn scan(&mut self, limit: Instant) -> Result<HashMap<Vec<u8>, Vec<u8>>, Trouble> {
         let mut groups = HashMap::new();
         let mut cursor = b"0".to_vec();
         loop {
@@ -65,13 +106,35 @@ impl RedisGroups {
             let mut fields = fields.into_iter();
             while let (Some(field), Some(document)) = (fields.next(), fields.next()) {
                 if let Some(key) = field.strip_prefix(b"g|") {
-                    groups.insert(key.to_vec(), Some(document));
+                    groups.insert(key.to_vec(), document);
                 }
             }
             if next == b"0" {
-                return Ok(groups.into_iter().collect());
+                return Ok(groups);
             }
             cursor = next;
+        }
+    }
+
+    fn since(&mut self, since: Revision, limit: Instant) -> Result<Since, Trouble> {
+        let arguments = [layout::writer(since.epoch), since.number.to_string(), layout::writer(since.mark)];
+        let answer = self.ask(Call::run(Operation::GroupsSince, self.key.clone(), arguments), limit)?;
+        let said: Vec<Vec<u8>> = redis::from_redis_value(answer).map_err(|_| self.foreign())?;
+        let said: Vec<&[u8]> = said.iter().map(Vec::as_slice).collect();
+        let revision = |epoch, number, mark| self.revision(epoch, number, hexadecimal(mark).unwrap_or_default());
+        match &said[..] {
+            [b"none"] => Ok(Since::Nothing),
+            [b"all", epoch, number, mark] => Ok(Since::Everything(revision(epoch, number, mark)?)),
+            [b"since", epoch, number, mark, there, groups @ ..] => {
+                let there = std::str::from_utf8(there).ok().and_then(|there| there.parse().ok());
+                let changed = groups.chunks_exact(2).map(|group| {
+                    let document = group[1].strip_prefix(b"=").map(<[u8]>::to_vec);
+                    (group[0].to_vec(), document)
+                });
+                let there = there.ok_or_else(|| self.foreign())?;
+                Ok(Since::Groups { revision: revision(epoch, number, mark)?, there, changed: changed.collect() })
+            }
+            _ => Err(self.foreign()),
         }
     }
 
@@ -84,26 +147,10 @@ impl RedisGroups {
 
 impl Keeper for RedisGroups {
     fn changes(&mut self, since: Revision, limit: Instant) -> Result<Changes, Trouble> {
-        let arguments = [layout::writer(since.epoch), since.number.to_string(), layout::writer(since.mark)];
-        let answer = self.ask(Call::run(Operation::GroupsSince, self.key.clone(), arguments), limit)?;
-        let said: Vec<Vec<u8>> = redis::from_redis_value(answer).map_err(|_| self.foreign())?;
-        let said: Vec<&[u8]> = said.iter().map(Vec::as_slice).collect();
-        match &said[..] {
-            [b"none"] => Ok(Changes { complete: true, ..Changes::default() }),
-            [b"all", epoch, number, mark] => {
-                let revision = self.revision(epoch, number, hexadecimal(mark).unwrap_or_default())?;
-                Ok(Changes { revision, complete: true, groups: self.all(limit)? })
-            }
-            [b"since", epoch, number, mark, groups @ ..] => {
-                let groups = groups.chunks_exact(2).map(|group| {
-                    let document = group[1].strip_prefix(b"=").map(<[u8]>::to_vec);
-                    (group[0].to_vec(), document)
-                });
-                let groups = groups.collect();
-                let revision = self.revision(epoch, number, hexadecimal(mark).unwrap_or_default())?;
-                Ok(Changes { revision, complete: false, groups })
-            }
-            _ => Err(self.foreign()),
+        match self.since(since, limit)? {
+            Since::Nothing => Ok(Changes { complete: true, ..Changes::default() }),
+            Since::Everything(revision) => self.all(revision, limit),
+            Since::Groups { revision, changed, .. } => Ok(Changes { revision, complete: false, groups: changed }),
         }
     }
 

@@ -83,8 +83,11 @@ fn write(change: &Transaction<'_>, since: Revision, groups: &[Entry]) -> rusqlit
         now.number += 1;
         put.execute(params![key, now.number.cast_signed(), document])?;
     }
-    let mut forget = change.prepare_cached("DELETE FROM groups WHERE document IS NULL AND number <= ?1")?;
-    forget.execute([now.number.saturating_sub(REMEMBERED).cast_signed()])?;
+    // Those that this change makes too old; the others are gone, or will be looked at when their turn comes.
+    let mut forget =
+        change.prepare_cached("DELETE FROM groups WHERE document IS NULL AND number > ?1 AND number <= ?2")?;
+    let oldest = [since.number, now.number].map(|number| number.saturating_sub(REMEMBERED).cast_signed());
+    forget.execute(oldest)?;
     change.execute("UPDATE revision SET number = ?1", [now.number.cast_signed()])?;
     Ok(Some(now))
 }
