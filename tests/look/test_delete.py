@@ -104,6 +104,22 @@ def test_other_hosts_forget_it_too(
     assert look.values("jobs", here) == {"mail": 1, "backup": 6, 'a"b\n': 6}
 
 
+@pytest.mark.parametrize("empty", ["", "@base64/="])
+def test_empty_labels_need_not_be_named(
+    look: Looker, serve: Callable[[str], str], empty: str
+) -> None:
+    """A group goes whether it was pushed with them or not, and whether they are named or not."""
+    look.ok("inc", "anything", "--store", look.url)
+    address = serve(look.url)
+    pushed = "/metrics/job/night" + (empty and f"/instance{empty}")
+    named = [] if empty else ["--group", "instance="]
+    urlopen(Request(address + pushed, b"lines_read 5\n", method="PUT"), timeout=60).close()
+
+    look.ok("delete", look.url, "--group", "job=night", *named, "--yes")
+
+    assert look.values("lines_read") == {}
+
+
 @pytest.mark.parametrize("labels", [{"job": "night"}, {"job": "a/b c", "instance": "é"}])
 def test_a_pushed_group_goes_by_its_labels(
     look: Looker, serve: Callable[[str], str], labels: dict[str, str]

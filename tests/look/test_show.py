@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from looking import Looker, Program
+from servers import Redis
 from tallymark.openmetrics.parser import text_string_to_metric_families
 
 COUNTED = """
@@ -130,3 +131,22 @@ def test_what_cannot_be_read_is_said_with_what_to_do(look: Looker, tmp_path: Pat
         assert (run.code, run.out) == (1, ""), run
         assert all(word in run.err for word in words), run
         assert "secret" not in run.err
+
+
+def test_a_store_that_cannot_be_read_is_not_an_empty_one(look: Looker, redis: Redis) -> None:
+    """Whoever may count but not read is told so by every command, and pushes nothing on."""
+    url = f"redis://127.0.0.1:{redis.port}?spool=memory"
+    look.ok("inc", "jobs", "--store", url)
+    assert look.values("jobs", url) == {"": 1}
+    redis.ask("ACL", "SETUSER", "default", "-hscan")
+
+    for words in (
+        ["show", url],
+        ["check", url],
+        ["rules", url],
+        ["push", url, "--graphite", "127.0.0.1:9"],
+    ):
+        run = look(*words)
+
+        assert (run.code, run.out) == (1, ""), run
+        assert "could not be read" in run.err, run

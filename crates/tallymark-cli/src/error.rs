@@ -20,6 +20,9 @@ pub(crate) enum Error {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] tallymark::Error),
+    /// What is in the store cannot be read.
+    #[error("{0}: it could not be read, or not in time; tallymark doctor tells how it is")]
+    Unreadable(String),
     /// A file, a server or stdin gives no metrics.
     #[error("{source_name}: {problem}")]
     Source {

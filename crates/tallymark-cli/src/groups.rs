@@ -17,20 +17,23 @@ pub(crate) type Labels = Vec<(String, String)>;
 pub(crate) struct PushedGroups {
     gateway: Gateway,
     store: String,
+    /// The labels of those that were there at the beginning, as they were pushed.
+    known: Vec<Labels>,
 }
 
 impl PushedGroups {
     pub(crate) fn open(store: &Store) -> Result<PushedGroups, Error> {
         let options = Options { utf8_names: true, ..Options::default() };
-        Ok(PushedGroups { gateway: Gateway::open(Groups::open(store)?, options), store: store.url() })
+        let gateway = Gateway::open(Groups::open(store)?, options);
+        let known = gateway.labels().map_err(|error| trouble(&store.url(), error.to_string()))?;
+        let known = known.into_iter().map(|labels| labels.into_iter().collect()).collect();
+        Ok(PushedGroups { gateway, store: store.url(), known })
     }
 
-    /// The labels of each, as [`telling`] gives them.
-    pub(crate) fn labels(&self) -> Result<Vec<Labels>, Error> {
-        let snapshot = self.gateway.snapshot().map_err(|error| self.trouble(error.to_string()))?;
-        // The gateway adds a sample of it to each group.
-        let of_each = snapshot.families.iter().filter(|family| family.family.name() == "push_time_seconds");
-        Ok(of_each.flat_map(|family| family.samples()).map(|sample| telling(&sample.labels)).collect())
+    /// The labels of the group that has these and no others, as it was pushed; empty ones do not tell groups apart here.
+    pub(crate) fn find(&self, labels: &[(String, String)]) -> Option<&Labels> {
+        let wanted = telling(labels);
+        self.known.iter().find(|known| telling(known) == wanted)
     }
 
     /// Asks the gateway to do something to a group.
@@ -46,16 +49,16 @@ impl PushedGroups {
         if answer.status.is_success() {
             return Ok(());
         }
-        Err(self.trouble(format!("{path}: {}", String::from_utf8_lossy(&answer.body).trim())))
-    }
-
-    fn trouble(&self, problem: String) -> Error {
-        Error::Source { source_name: self.store.clone(), problem }
+        Err(trouble(&self.store, format!("{path}: {}", String::from_utf8_lossy(&answer.body).trim())))
     }
 }
 
+fn trouble(store: &str, problem: String) -> Error {
+    Error::Source { source_name: store.to_owned(), problem }
+}
+
 /// The labels that tell groups apart, in order: those that say something.
-pub(crate) fn telling(labels: &[(String, String)]) -> Labels {
+fn telling(labels: &[(String, String)]) -> Labels {
     let mut labels: Labels = labels.iter().filter(|(_, value)| !value.is_empty()).cloned().collect();
     labels.sort();
     labels

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use tallymark::model::{FamilySnapshot, Snapshot, parse};
-use tallymark::{Groups, Registry, Store};
+use tallymark::{Groups, Store};
 use tallymark_transport::gateway::{self, Gateway};
 use tallymark_transport::push::{Client, ClientOptions};
 
@@ -111,8 +111,7 @@ impl Source {
     pub(crate) fn read(&self) -> Result<Reading, Error> {
         match &self.place {
             Place::Store { store, pushed } => {
-                store.flush(PATIENCE)?;
-                let counted = Registry::with_store(store.clone()).snapshot();
+                let counted = store::snapshot(store, PATIENCE)?;
                 self.with_pushed(counted, pushed).map(Reading::Snapshot)
             }
             Place::Url(client) => {

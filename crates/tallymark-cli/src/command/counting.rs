@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tallymark::model::{Family, GaugeMode, Kind, Snapshot};
-use tallymark::{AnyFamily, Registry, Series, Store, gather};
+use tallymark::{AnyFamily, Series, Store, gather};
 use tallymark_transport::push::{Client, ClientOptions, Method, Pushgateway, group_path};
 
 use crate::clock::since_1970;
@@ -70,10 +70,10 @@ impl Counting {
     pub(crate) fn defined(&self, is_wanted: impl Fn(&Family) -> bool) -> Vec<Family> {
         let Place::Store(store) = &self.place else { return Vec::new() };
         let here: Vec<Family> = store.families().into_iter().filter(&is_wanted).collect();
-        if !here.is_empty() || !matches!(store, Store::Ledger(_)) || store.flush(ASKING).is_err() {
+        if !here.is_empty() || !matches!(store, Store::Ledger(_)) {
             return here;
         }
-        let everywhere = Registry::with_store(store.clone()).snapshot().families;
+        let everywhere = store::snapshot(store, ASKING).unwrap_or_default().families;
         everywhere.into_iter().map(|family| Family::clone(&family.family)).filter(is_wanted).collect()
     }
 

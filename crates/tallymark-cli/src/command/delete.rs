@@ -10,7 +10,7 @@ use tallymark::{HeldLabels, Store};
 use ureq::http::{HeaderMap, Method};
 
 use crate::error::Error;
-use crate::groups::{PushedGroups, telling};
+use crate::groups::PushedGroups;
 use crate::selector::Selector;
 use crate::units::printable;
 use crate::{output, store};
@@ -80,13 +80,11 @@ impl Delete {
 
     fn delete_group(&self, store: &Store) -> Result<(), Error> {
         let groups = PushedGroups::open(store)?;
-        if !groups.labels()?.contains(&telling(&self.group)) {
-            return Err(Error::NothingFits(store.url()));
-        }
+        let group = groups.find(&self.group).ok_or_else(|| Error::NothingFits(store.url()))?;
         if self.yes {
-            groups.ask(&Method::DELETE, &self.group, &HeaderMap::new(), &[])?;
+            groups.ask(&Method::DELETE, group, &HeaderMap::new(), &[])?;
         }
-        let labels: Vec<String> = self.group.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        let labels: Vec<String> = group.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         output::print(format!("{{{}}}\n", printable(&labels.join(","))).as_bytes())?;
         self.say("1 group");
         Ok(())

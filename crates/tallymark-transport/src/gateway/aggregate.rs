@@ -32,8 +32,10 @@ pub(super) fn addable(
     take_start_times(&mut families);
     for (name, family) in &mut families {
         if adds_up(name, family.kind) {
+            // Of what is observed the sum may be below zero.
+            let is_sum = family.kind == Kind::Unknown && name.ends_with("_sum");
             for (labels, series) in &mut family.series {
-                check(series).map_err(|problem| problem.refusal(name, labels, options))?;
+                check(series, is_sum).map_err(|problem| problem.refusal(name, labels, options))?;
             }
         }
     }
@@ -178,10 +180,10 @@ fn put(family: &mut Family, labels: &Labels, new: &Series, gauge: GaugeMode) {
 }
 
 /// Checks that a series can be added up, and leaves out what cannot: quantiles and native histograms.
-fn check(series: &mut Series) -> Result<(), Problem> {
+fn check(series: &mut Series, is_sum: bool) -> Result<(), Problem> {
     let is_count = |count: f64| count.is_finite() && count >= 0.0;
     match &mut series.value {
-        Value::Single { total, .. } if !is_count(total.value()) => {
+        Value::Single { total, .. } if !is_count(total.value()) && !(is_sum && total.value().is_finite()) => {
             return Err(Problem::Shape("is below zero or no number"));
         }
         Value::Single { .. } => {}

@@ -29,6 +29,7 @@ mod refusal;
 mod scrapeable;
 mod snapshot;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -195,6 +196,14 @@ impl Gateway {
     /// [`Error`] if the store does not answer or holds what is no group.
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
         Ok(snapshot::of(&self.groups()?))
+    }
+
+    /// The labels of all groups, the job among them: as they were pushed, those without a value, too.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    pub fn labels(&self) -> Result<Vec<BTreeMap<String, String>>, Error> {
+        Ok(self.groups()?.iter().map(|group| group.key.clone()).collect())
     }
 
     /// Asks the store whether it answers, and whether what it holds can be shown.

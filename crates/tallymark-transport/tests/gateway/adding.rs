@@ -221,6 +221,17 @@ fn a_line_without_a_type_adds_to_a_counter_that_has_one() {
 }
 
 #[test]
+fn a_sum_without_a_type_may_be_pushed_below_zero() {
+    let pushes = Pushes::adding();
+    assert_eq!(pushes.post("/metrics/job/a", "delta_sum 5\ndelta_count 1\n"), 200);
+    assert_eq!(pushes.post("/metrics/job/a", "delta_sum -8\ndelta_count 1\n"), 200);
+
+    assert_eq!(pushes.lines(), ["delta_count{job=\"a\"} 2.0", "delta_sum{job=\"a\"} -3.0"]);
+    assert_eq!(pushes.post("/metrics/job/a", "delta_sum NaN\n"), 400);
+    assert_eq!(pushes.post("/metrics/job/a", "delta_count -1\n"), 400);
+}
+
+#[test]
 fn a_sum_falls_where_what_is_observed_is_negative() {
     let pushes = Pushes::adding();
     for (count, sum) in [(1, 5.0), (2, 2.0), (3, 1.0)] {

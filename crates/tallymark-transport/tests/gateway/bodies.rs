@@ -183,3 +183,14 @@ proptest! {
         prop_assert_eq!(pushes.put("/metrics/job/a?push=replace", ""), 200);
     }
 }
+
+#[test]
+fn more_labels_than_few_samples_have_are_refused() {
+    let pushes = Pushes::new(Options { max_series: 10, ..Options::default() });
+    let body = |labels: usize| {
+        let labels: Vec<String> = (0..labels).map(|label| format!("l{label}= \"\"")).collect();
+        format!("x{{{}}} 1\n", labels.join(","))
+    };
+    assert_eq!(pushes.put("/metrics/job/a", &body(44)), 413);
+    assert_eq!(pushes.put("/metrics/job/a", &body(40)), 200);
+}

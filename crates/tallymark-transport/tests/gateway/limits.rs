@@ -36,6 +36,17 @@ fn more_bytes_than_may_be_are_refused() {
 }
 
 #[test]
+fn the_labels_of_a_group_count_once_for_each_series() {
+    let pushes = Pushes::new(Options { max_bytes: 20_000, ..Options::default() });
+    let group = format!("/metrics/job/a/b/{}", "x".repeat(1000));
+    let body = |lines: usize| (0..lines).map(|line| format!("x{line} 1\n")).collect::<String>();
+    assert_eq!(pushes.put(&group, &body(20)), 413);
+    assert_eq!(pushes.put("/metrics/job/a", &body(20)), 200);
+    assert_eq!(pushes.put(&group, &body(10)), 200);
+    assert!(pushes.text().len() < 20_000);
+}
+
+#[test]
 fn a_refused_push_makes_no_group_where_there_is_no_room() {
     let pushes = Pushes::new(Options { max_series: 3, ..Options::default() });
     assert_eq!(pushes.put("/metrics/job/a", "x 1\n"), 200);

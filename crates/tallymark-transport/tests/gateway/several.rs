@@ -60,6 +60,21 @@ fn a_group_that_one_took_is_deleted_by_another_that_has_not_looked() {
 }
 
 #[test]
+fn a_name_may_change_its_type_while_another_gateway_does_not_look() {
+    let directory = Directory::new("types");
+    let (one, other) =
+        (Pushes::over(&directory.store(), Options::default()), Pushes::over(&directory.store(), Options::default()));
+    assert_eq!(one.put("/metrics/job/a", "# TYPE x counter\nx 1\n"), 200);
+    assert_eq!(other.lines(), ["x{job=\"a\"} 1.0"]);
+    assert_eq!(one.put("/metrics/job/a", "y 1\n"), 200);
+    assert_eq!(one.put("/metrics/job/b", "# TYPE x gauge\nx 1\n"), 200);
+    assert_eq!(one.put("/metrics/job/a", "y 2\n"), 200);
+
+    assert_eq!(other.put("/metrics/job/c", "# TYPE x counter\nx 1\n"), 400);
+    assert_eq!(other.put("/metrics/job/c", "# TYPE x gauge\nx 1\n"), 200);
+}
+
+#[test]
 fn a_restart_loses_nothing() {
     let directory = Directory::new("restart");
     let body = "# HELP x_total Help.\n# TYPE x_total counter\nx_total 1\n# TYPE x_created gauge\nx_created 5\n";

@@ -198,6 +198,28 @@ mod tests {
     }
 
     #[test]
+    fn groups_that_were_deleted_long_ago_are_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.groups");
+        let (mut groups, mut now) = (SqliteGroups::new(path.clone(), PATIENCE), Revision::default());
+        let limit = Instant::now() + PATIENCE;
+        for change in 0..250 {
+            let key = |one: usize| format!("{change} {one}").into_bytes();
+            // One in ten stays.
+            let entries: Vec<Entry> = (0..10).map(|one| (key(one), (one == 0).then(Vec::new))).collect();
+            now = groups.write(now, &entries, limit).unwrap().unwrap();
+        }
+        let database = rusqlite::Connection::open(path).unwrap();
+        let rows = |what: &str| -> i64 {
+            database
+                .query_row(&format!("SELECT count(*) FROM groups WHERE document IS {what}"), [], |row| row.get(0))
+                .unwrap()
+        };
+
+        assert_eq!((rows("NULL"), rows("NOT NULL")), (900, 250));
+    }
+
+    #[test]
     fn looking_makes_no_file() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&format!("file:{}/x.tally", directory.path().display())).unwrap();

@@ -14,7 +14,7 @@ use ureq::http::header::CONTENT_TYPE;
 use ureq::http::{HeaderMap, HeaderValue, Method};
 
 use crate::error::Error;
-use crate::groups::{Labels, PushedGroups, telling};
+use crate::groups::{Labels, PushedGroups};
 use crate::{output, source, store};
 
 /// Take over the groups of a Pushgateway
@@ -90,12 +90,11 @@ impl Pushgateway {
     /// Pushes the groups; gives how many were taken, and how many were there before.
     fn push(&self, store: &Store, groups: Vec<(Labels, Vec<u8>)>) -> Result<(usize, usize), Error> {
         let pushed = PushedGroups::open(store)?;
-        let known = pushed.labels()?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=1.0.0; escaping=allow-utf-8"));
         let (mut taken, mut left) = (0, 0);
         for (labels, body) in groups {
-            if !self.force && known.contains(&telling(&labels)) {
+            if !self.force && pushed.find(&labels).is_some() {
                 left += 1;
                 continue;
             }

@@ -91,8 +91,8 @@ impl RedisGroups {
                 }
             }
         }
-        let text = "the pushed groups change faster than they can be read; ask again later";
-        Err(trouble(&self.wire.target, Reason::NotReady, text))
+        let text = format!("key {}: its groups change faster than they can be read, or are not all groups", self.key);
+        Err(trouble(&self.wire.target, Reason::NotReady, &text))
     }
 
     fn scan(&mut self, limit: Instant) -> Result<HashMap<Vec<u8>, Vec<u8>>, Trouble> {

@@ -77,6 +77,20 @@ fn pushed_groups_are_kept_on_a_server() {
 }
 
 #[test]
+fn groups_that_are_not_read_whole_are_not_taken_for_all() {
+    let server = Server::start(&[]);
+    let mut groups = RedisGroups::new(Target::parse(&server.url(), None).unwrap(), "x", Duration::from_secs(10));
+    groups.write(Revision::default(), &[(b"a".to_vec(), Some(b"1".to_vec()))], soon()).unwrap().unwrap();
+    // As if one had been left out of the reading: there is a field more than it brings groups.
+    server.ask::<i64>("HSET x:groups missing 1");
+    let refused = groups.changes(Revision::default(), soon()).unwrap_err();
+    assert_eq!(refused.reason, Reason::NotReady, "{}", refused.message);
+
+    server.ask::<i64>("HDEL x:groups missing");
+    assert_eq!(groups.changes(Revision::default(), soon()).unwrap().groups.len(), 1);
+}
+
+#[test]
 fn a_server_that_took_over_with_other_changes_tells_all_groups() {
     let server = Server::start(&[]);
     let mut groups = RedisGroups::new(Target::parse(&server.url(), None).unwrap(), "x", Duration::from_secs(10));
