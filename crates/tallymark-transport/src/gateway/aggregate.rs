@@ -183,7 +183,7 @@ fn put(family: &mut Family, labels: &Labels, new: &Series, gauge: GaugeMode) {
 fn check(series: &mut Series, is_sum: bool) -> Result<(), Problem> {
     let is_count = |count: f64| count.is_finite() && count >= 0.0;
     match &mut series.value {
-        Value::Single { total, .. } if !is_count(total.value()) && !(is_sum && total.value().is_finite()) => {
+        Value::Single { total, .. } if !(is_count(total.value()) || is_sum && total.value().is_finite()) => {
             return Err(Problem::Shape("is below zero or no number"));
         }
         Value::Single { .. } => {}
