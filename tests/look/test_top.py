@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from looking import PATIENCE, Looker, Program
+from servers import wait_until
 
 COUNTED = """
 jobs = Counter("jobs", "Jobs done.", ["queue"])
@@ -134,6 +135,25 @@ def test_a_signal_leaves_the_terminal_as_it_was(
     screen = seen.wait_for("before", "after")
     assert " echo " in screen
     assert "-icanon" not in screen
+
+
+def test_it_ends_with_its_terminal(
+    look: Looker,
+    program: Callable[..., Program],
+    terminal: Callable[[str], Terminal],
+    tmp_path: Path,
+) -> None:
+    """Nobody is left who could press a key."""
+    program(look.url, COUNTED).end()
+    pid = tmp_path / "pid"
+    script = tmp_path / "script"
+    script.write_text(f"echo $$ > {pid}; exec {look.command} top {look.url}")
+    seen = terminal(f"exec sh {script}")
+    seen.wait_for("jobs_total")
+    seen.close()
+
+    running = Path(f"/proc/{pid.read_text().strip()}")
+    wait_until(lambda: not running.exists(), "it has ended")
 
 
 def test_without_a_terminal_show_is_the_command(look: Looker) -> None:
