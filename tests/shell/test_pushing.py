@@ -161,22 +161,41 @@ def test_updates_may_go_to_a_gateway(pushgateway: Server, shell: Shell) -> None:
     assert {("", "true"): 1.0} == shown.values("job_runs_total")
 
 
-def test_what_is_counted_in_our_gateway_adds_up(shell: Shell) -> None:
-    """Counters and observations; a gauge is what was set last."""
-    server = shell.start("exec tallymark serve memory: --web.listen-address 127.0.0.1:0")
+def _serve(shell: Shell, options: str = "") -> str:
+    """Start our gateway, and give its URL."""
+    server = shell.start(f"exec tallymark serve memory: --web.listen-address 127.0.0.1:0 {options}")
     assert server.stderr
     said = ""
     while not (url := re.search(r"http://[0-9.:]+", said)):
         said = server.stderr.readline()
         assert said, "it ended"
+    return url.group()
+
+
+@pytest.mark.parametrize(
+    ("options", "twice"),
+    [("", 3.0), ("--method post", 3.0), ("--header 'tallymark-push: delta'", 6.0)],
+)
+def test_pushed_again_is_counted_once(options: str, twice: float, shell: Shell) -> None:
+    """By a gateway that adds up what nobody says anything of; unless a header says to add."""
+    url = _serve(shell, "--push.aggregate")
+    for _ in range(2):
+        shell.do(f"tallymark push - --gateway {url} --job it {options}", "hits_total 3\n")
+
+    assert {("", "it"): twice} == shell.shown(f"{url}/metrics").values("hits_total")
+
+
+def test_what_is_counted_in_our_gateway_adds_up(shell: Shell) -> None:
+    """Counters and observations; a gauge is what was set last."""
+    url = _serve(shell)
     shell.do(
         "for i in 1 2 3; do"
         " tallymark inc jobs $i; tallymark observe t 0.3; tallymark set x $i; done",
-        TALLYMARK_STORE=f"{url.group()}/metrics/job/shell",
+        TALLYMARK_STORE=f"{url}/metrics/job/shell",
     )
-    shell.do("for i in 1 2; do tallymark run -- true; done", TALLYMARK_STORE=url.group())
+    shell.do("for i in 1 2; do tallymark run -- true; done", TALLYMARK_STORE=url)
 
-    shown = shell.shown(f"{url.group()}/metrics")
+    shown = shell.shown(f"{url}/metrics")
     assert {("", "shell"): 6.0} == shown.values("jobs_total")
     assert {("", "shell"): 3.0} == shown.values("t_count")
     assert {("", "shell"): 3.0} == shown.values("x")
