@@ -101,6 +101,19 @@ impl Counting {
         Ok(series)
     }
 
+    /// Whether there is room for all series that were made, as long as nothing was counted in them.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`] if not.
+    pub(crate) fn check_room(&self) -> Result<(), Error> {
+        let Place::Store(store) = &self.place else { return Ok(()) };
+        if is_kept(&self.families, &self.series) {
+            return Ok(());
+        }
+        store.leave();
+        Err(Error::NoRoom(store.url()))
+    }
+
     /// Leaves the numbers in the store, or sends them to the gateway.
     ///
     /// # Errors
