@@ -202,6 +202,43 @@ def test_what_is_counted_in_our_gateway_adds_up(shell: Shell) -> None:
     assert {("", "true"): 2.0} == shown.values("job_runs_total")
 
 
+@pytest.mark.parametrize("answer", [504, None])
+def test_what_a_gateway_may_have_counted_is_counted_once(answer: int | None, shell: Shell) -> None:
+    """The answer to the first push is lost on the way; the second is known by its number."""
+    url = _serve(shell)
+    ids: list[str] = []
+
+    class Lossy(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            ids.append(self.headers["Tallymark-Push-Id"])
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            server = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+            server.request("POST", self.path, body, dict(self.headers))
+            status = server.getresponse().status
+            server.close()
+            if len(ids) == 1 and answer is None:
+                self.close_connection = True
+                return
+            self.send_response(answer if len(ids) == 1 and answer else status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Lossy) as lossy:
+        thread = threading.Thread(target=lossy.serve_forever)
+        thread.start()
+        store = f"http://127.0.0.1:{lossy.server_port}/metrics/job/shell"
+        ended = shell.run("tallymark inc jobs 2; tallymark inc jobs", TALLYMARK_STORE=store)
+        lossy.shutdown()
+        thread.join()
+
+    assert (0, "") == (ended.returncode, ended.stderr)
+    assert (3, 2) == (len(ids), len(set(ids)))
+    assert {("", "shell"): 3.0} == shell.shown(f"{url}/metrics").values("jobs_total")
+
+
 def test_prometheus_has_what_was_written(prometheus: Server, shell: Shell) -> None:
     """Its API gives the numbers, with the job and the labels."""
     url = f"{prometheus.url}/api/v1/write"
