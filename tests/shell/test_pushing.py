@@ -383,6 +383,22 @@ def test_options_that_cannot_be_meant_are_refused(options: str, words: str, shel
     assert "secret" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "push - --gateway localhost:9091 --job it",
+        "push - --gateway http://localhost --job ''",
+        "push - --gateway http://localhost --job it --label a-b=1",
+        "push - --graphite localhost",
+        "inc x --store http://",
+        "show http://",
+    ],
+)
+def test_addresses_and_groups_that_make_no_sense_end_with_2(script: str, shell: Shell) -> None:
+    """As other arguments that are not understood."""
+    assert 2 == shell.run(f"tallymark {script}", "a 1\n").returncode
+
+
 def test_a_long_refusal_is_told_from_its_beginning(shell: Shell) -> None:
     """More than is read of it; no byte of it moves the cursor."""
 
