@@ -293,12 +293,20 @@ def test_options_behind_the_command_are_the_command_s(dashes: str, shell: Shell)
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--label job=x -- true", "--label x -- true", "", "--job x --"]
+    "arguments",
+    [
+        "--label job=x -- true",
+        "--label x -- true",
+        "--label x=1 --label x=2 -- true",
+        "--lable env=prod -- true",
+        "",
+        "--job x --",
+    ],
 )
 def test_what_is_not_understood_is_not_run(arguments: str, shell: Shell) -> None:
     """With 2, before anything happens."""
     ended = shell.run(f"tallymark run {arguments}")
 
     assert (2, "") == (ended.returncode, ended.stdout)
-    assert re.search("label|COMMAND", ended.stderr)
+    assert re.search("lab|COMMAND", ended.stderr)
     assert not (shell.directory / "metrics.tally").exists()
