@@ -14,6 +14,9 @@ const LAST_RUN: &str = "_last_run_timestamp_seconds";
 
 /// The gauge that says how far this one can go: `queue_items_limit`, `queue_max_items` of `queue_items`.
 pub(crate) fn limit<'a>(held: &'a Overview, gauge: &Outline) -> Option<&'a Outline> {
+    if !matches!(gauge.kind, Kind::Gauge | Kind::Unknown) || gauge.is_moment() {
+        return None;
+    }
     let mut candidates = Vec::new();
     for word in ["limit", "max", "capacity"] {
         candidates.push(format!("{}_{word}", gauge.name));
@@ -136,6 +139,18 @@ mod tests {
         assert_eq!(limit("queue_items"), None);
         assert!(is_limit(&held, held.family("pool_limit_bytes").unwrap()));
         assert!(!is_limit(&held, held.family("pool_bytes").unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_gauge_has_no_limit() {
+        let held = overview(
+            "# TYPE served_seconds summary\nserved_seconds_count 1\nserved_seconds_sum 1\n\
+             # TYPE served_seconds_max gauge\nserved_seconds_max 2\n\
+             # TYPE run_timestamp_seconds gauge\nrun_timestamp_seconds 1\n\
+             # TYPE run_timestamp_seconds_max gauge\nrun_timestamp_seconds_max 1\n",
+        );
+
+        assert!(held.families().all(|family| !is_limit(&held, family)));
     }
 
     #[test]
