@@ -48,9 +48,14 @@ pub(crate) struct Failures<'a> {
 }
 
 impl<'a> Failures<'a> {
-    /// Every such pair that can be recognised.
+    /// Every such pair that can be recognised; of what fails in several ways the first.
     pub(crate) fn in_all(held: &'a Overview) -> Vec<Failures<'a>> {
-        held.families().filter_map(|counter| by_status(counter).or_else(|| by_name(held, counter))).collect()
+        let mut all: Vec<Failures<'a>> = Vec::new();
+        for counter in held.families() {
+            let found = by_status(counter).or_else(|| by_name(held, counter));
+            all.extend(found.filter(|found| all.iter().all(|known| known.name != found.name)));
+        }
+        all
     }
 
     /// The share, by the labels, from 0 to 1. Where nothing failed it is 0.
@@ -160,6 +165,7 @@ mod tests {
              # TYPE mail_errors_total counter\nmail_errors_total 1\n# TYPE mail_total counter\nmail_total 2\n\
              # TYPE door_errors_total counter\ndoor_errors_total 1\n# TYPE door_calls_total counter\ndoor_calls_total 2\n\
              # TYPE door_runs_total counter\ndoor_runs_total 2\n# TYPE app_errors_total counter\napp_errors_total 1\n\
+             # TYPE mail_failures_total counter\nmail_failures_total 1\n\
              # TYPE trips_total counter\ntrips_total{code=\"LHR\"} 1\n",
         );
 
