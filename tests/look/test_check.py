@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from looking import Looker, Program
@@ -95,6 +96,20 @@ def test_a_text_that_cannot_be_read_is_a_finding_with_its_line(
 
     assert (run.code, run.err) == (1, "error: 1 finding\n")
     assert run.out.startswith(words) and run.out.endswith("[syntax]\n"), run
+
+
+def test_what_was_found_is_told_before_a_source_that_cannot_be_read(
+    look: Looker, tmp_path: Path
+) -> None:
+    """Of a source before it; of a first one that cannot be read there is nothing to tell."""
+    (tmp_path / "metrics.txt").write_text("a 1\n")
+
+    for options in ([], ["--json"]):
+        run = look("check", str(tmp_path / "metrics.txt"), str(tmp_path / "none"), *options)
+
+        assert (run.code, "no-help" in run.out, "none" in run.err) == (1, True, True), run
+        run = look("check", str(tmp_path / "none"), str(tmp_path / "metrics.txt"), *options)
+        assert (run.code, run.out) == (1, ""), run
 
 
 def test_two_families_that_clash_are_found(look: Looker) -> None:

@@ -97,6 +97,24 @@ def test_what_is_there_already_is_added_to(look: Looker, counted: tuple[Path, st
     assert look.values("g_min") == {"y": 77}
 
 
+def test_a_gauge_of_another_mode_is_left_out_and_told_of(
+    look: Looker, counted: tuple[Path, str]
+) -> None:
+    """What ended processes have added would not be seen in it; one of the same mode goes on."""
+    directory, _ = counted
+    look.ok("set", "g_all", "x=y", "77", "--store", look.url)
+    look.ok("set", "g_livesum", "x=y", "77", "--store", look.url)
+    look.ok("inc", "--gauge", "g_sum", "x=y", "5", "--store", look.url)
+
+    run = look("import", "multiprocess", str(directory), look.url)
+
+    assert run.code == 0, run
+    assert "g_all: left out" in run.err and "mode auto" in run.err and "mode all" in run.err
+    assert run.err.count("g_livesum: left out") == 1
+    assert look.values("g_all") == {"y": 77}
+    assert look.values("g_sum") == {"y": 11}
+
+
 def test_nothing_counts_twice_unless_that_is_asked_for(
     look: Looker, counted: tuple[Path, str]
 ) -> None:

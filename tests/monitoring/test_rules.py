@@ -60,6 +60,7 @@ def test_promtool_accepts_them(rules: Path, tallymark: str, tmp_path: Path) -> N
         ("json", exposition(1), "--json"),
         ("nothing", ""),
         ("interval", exposition(1), "--interval", "30s"),
+        ("braces", "", "--job", "a{{b"),
     ]:
         path = tmp_path / f"{name}.yml"
         path.write_text(make(tallymark, text, *options))

@@ -161,26 +161,82 @@ def test_updates_may_go_to_a_gateway(pushgateway: Server, shell: Shell) -> None:
     assert {("", "true"): 1.0} == shown.values("job_runs_total")
 
 
-def test_what_is_counted_in_our_gateway_adds_up(shell: Shell) -> None:
-    """Counters and observations; a gauge is what was set last."""
-    server = shell.start("exec tallymark serve memory: --web.listen-address 127.0.0.1:0")
+def _serve(shell: Shell, options: str = "") -> str:
+    """Start our gateway, and give its URL."""
+    server = shell.start(f"exec tallymark serve memory: --web.listen-address 127.0.0.1:0 {options}")
     assert server.stderr
     said = ""
     while not (url := re.search(r"http://[0-9.:]+", said)):
         said = server.stderr.readline()
         assert said, "it ended"
+    return url.group()
+
+
+@pytest.mark.parametrize(
+    ("options", "twice"),
+    [("", 3.0), ("--method post", 3.0), ("--header 'tallymark-push: delta'", 6.0)],
+)
+def test_pushed_again_is_counted_once(options: str, twice: float, shell: Shell) -> None:
+    """By a gateway that adds up what nobody says anything of; unless a header says to add."""
+    url = _serve(shell, "--push.aggregate")
+    for _ in range(2):
+        shell.do(f"tallymark push - --gateway {url} --job it {options}", "hits_total 3\n")
+
+    assert {("", "it"): twice} == shell.shown(f"{url}/metrics").values("hits_total")
+
+
+def test_what_is_counted_in_our_gateway_adds_up(shell: Shell) -> None:
+    """Counters and observations; a gauge is what was set last."""
+    url = _serve(shell)
     shell.do(
         "for i in 1 2 3; do"
         " tallymark inc jobs $i; tallymark observe t 0.3; tallymark set x $i; done",
-        TALLYMARK_STORE=f"{url.group()}/metrics/job/shell",
+        TALLYMARK_STORE=f"{url}/metrics/job/shell",
     )
-    shell.do("for i in 1 2; do tallymark run -- true; done", TALLYMARK_STORE=url.group())
+    shell.do("for i in 1 2; do tallymark run -- true; done", TALLYMARK_STORE=url)
 
-    shown = shell.shown(f"{url.group()}/metrics")
+    shown = shell.shown(f"{url}/metrics")
     assert {("", "shell"): 6.0} == shown.values("jobs_total")
     assert {("", "shell"): 3.0} == shown.values("t_count")
     assert {("", "shell"): 3.0} == shown.values("x")
     assert {("", "true"): 2.0} == shown.values("job_runs_total")
+
+
+@pytest.mark.parametrize("answer", [504, None])
+def test_what_a_gateway_may_have_counted_is_counted_once(answer: int | None, shell: Shell) -> None:
+    """The answer to the first push is lost on the way; the second is known by its number."""
+    url = _serve(shell)
+    ids: list[str] = []
+
+    class Lossy(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            ids.append(self.headers["Tallymark-Push-Id"])
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            server = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+            server.request("POST", self.path, body, dict(self.headers))
+            status = server.getresponse().status
+            server.close()
+            if len(ids) == 1 and answer is None:
+                self.close_connection = True
+                return
+            self.send_response(answer if len(ids) == 1 and answer else status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Say nothing."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Lossy) as lossy:
+        thread = threading.Thread(target=lossy.serve_forever)
+        thread.start()
+        store = f"http://127.0.0.1:{lossy.server_port}/metrics/job/shell"
+        ended = shell.run("tallymark inc jobs 2; tallymark inc jobs", TALLYMARK_STORE=store)
+        lossy.shutdown()
+        thread.join()
+
+    assert (0, "") == (ended.returncode, ended.stderr)
+    assert (3, 2) == (len(ids), len(set(ids)))
+    assert {("", "shell"): 3.0} == shell.shown(f"{url}/metrics").values("jobs_total")
 
 
 def test_prometheus_has_what_was_written(prometheus: Server, shell: Shell) -> None:
@@ -325,6 +381,22 @@ def test_options_that_cannot_be_meant_are_refused(options: str, words: str, shel
 
     assert (2, True) == (ended.returncode, words in ended.stderr), ended
     assert "secret" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "push - --gateway localhost:9091 --job it",
+        "push - --gateway http://localhost --job ''",
+        "push - --gateway http://localhost --job it --label a-b=1",
+        "push - --graphite localhost",
+        "inc x --store http://",
+        "show http://",
+    ],
+)
+def test_addresses_and_groups_that_make_no_sense_end_with_2(script: str, shell: Shell) -> None:
+    """As other arguments that are not understood."""
+    assert 2 == shell.run(f"tallymark {script}", "a 1\n").returncode
 
 
 def test_a_long_refusal_is_told_from_its_beginning(shell: Shell) -> None:

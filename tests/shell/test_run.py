@@ -261,13 +261,52 @@ def test_the_command_runs_whatever_the_store_is(store: str, words: list[str], sh
         assert word in ended.stderr
 
 
+def test_a_run_is_counted_whole_or_not_at_all(shell: Shell) -> None:
+    """Where a device has room for some of its metrics, too."""
+    run = "tallymark run --label x=$(printf '%050000d' 1) -- true"
+    ways = set()
+    for more in range(0, 1000, 50):
+        store = f"file:{shell.directory}/{more}.tally"
+        shell.do("tallymark inc old", TALLYMARK_STORE=store)
+        limit = f"ulimit -f $(($(stat -c %s {more}.tally) / 1024 + {more})); trap '' XFSZ"
+        ended = shell.run(f"{limit}; {run}", TALLYMARK_STORE=store)
+        shown = shell.shown(store)
+        runs, memory = (shown.values(name) for name in ("job_runs_total", "job_max_memory_bytes"))
+        is_told = "nothing was counted" in ended.stderr
+        ways.add((is_told, len(runs), len(memory)))
+
+        assert [0.0 if is_told else 1.0] * len(runs) == list(runs.values()), more
+        assert is_told or len(memory) == 1, more
+    # With room for nothing, for some, and for all.
+    assert {(True, 0, 0), (True, 1, 0), (False, 1, 1)} <= ways
+
+
+@pytest.mark.parametrize("dashes", ["", "-- "])
+def test_options_behind_the_command_are_the_command_s(dashes: str, shell: Shell) -> None:
+    """Also those that are called as its own are."""
+    script = shell.directory / "-n"
+    script.write_text('#!/bin/sh\necho "$@"\n')
+    script.chmod(0o755)
+
+    assert "--job a -x\n" == shell.do(f"tallymark run {dashes}echo --job a -x")
+    assert "-- b\n" == shell.do("PATH=$PATH:. tallymark run -- -n -- b")
+
+
 @pytest.mark.parametrize(
-    "arguments", ["--label job=x -- true", "--label x -- true", "", "--job x --"]
+    "arguments",
+    [
+        "--label job=x -- true",
+        "--label x -- true",
+        "--label x=1 --label x=2 -- true",
+        "--lable env=prod -- true",
+        "",
+        "--job x --",
+    ],
 )
 def test_what_is_not_understood_is_not_run(arguments: str, shell: Shell) -> None:
     """With 2, before anything happens."""
     ended = shell.run(f"tallymark run {arguments}")
 
     assert (2, "") == (ended.returncode, ended.stdout)
-    assert re.search("label|COMMAND", ended.stderr)
+    assert re.search("lab|COMMAND", ended.stderr)
     assert not (shell.directory / "metrics.tally").exists()

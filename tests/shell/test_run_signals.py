@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from host import PATIENCE
+from servers import wait_until
 from shells import Shell
 
 # Says which signals it gets, until it is told to end: to stdout, or to the file that it is given.
@@ -246,6 +247,66 @@ def test_a_job_is_stopped_and_goes_on(terminal: Callable[..., Terminal], shell: 
     here.expect("counted")
     assert {("it",): 1.0} == shell.shown().values("job_runs_total")
     assert {} == shell.shown().values("job_failures_total")
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _stop(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: _state(pid) == "T", "it has stopped")
+    # What runs it is told at once; it takes more than a moment for nothing to come of that.
+    time.sleep(0.3)
+
+
+def test_who_stops_the_command_alone_lets_it_go_on_alone(shell: Shell) -> None:
+    """Of what runs it, under cron, nobody may know."""
+    process = shell.start("exec tallymark run -- bash -c 'echo $$; read x; exit 3'")
+    assert process.stdout
+    command = int(process.stdout.readline())
+    _stop(command)
+    assert "T" != _state(process.pid)
+    os.kill(command, signal.SIGCONT)
+
+    process.communicate("on\n", timeout=PATIENCE)
+    assert 3 == process.returncode
+
+
+def test_a_command_of_a_script_is_stopped_alone(terminal: Callable[..., Terminal]) -> None:
+    """Where there is a terminal, but it was not the terminal that stopped it."""
+    script = "tallymark run -- bash -c 'echo $$ is it; read x; exit 3'; echo status $?"
+    here = terminal("bash", "-c", script)
+    command = int(here.expect(r"\d+ is it\r\n").split()[0])
+    _stop(command)
+    os.kill(command, signal.SIGCONT)
+    here.type("on\n")
+
+    here.expect("status 3")
+
+
+def test_a_job_may_tidy_up_before_it_stops(terminal: Callable[..., Terminal], shell: Shell) -> None:
+    """It catches what the terminal sends, and then stops itself by SIGSTOP."""
+    (shell.directory / "tidy").write_text(
+        "import os, signal, time\n"
+        "def stop(*_):\n"
+        "    time.sleep(0.2)\n"
+        "    os.kill(os.getpid(), signal.SIGSTOP)\n"
+        "signal.signal(signal.SIGTSTP, stop)\n"
+        "print('ready', flush=True)\n"
+        "print('got', input())\n"
+    )
+    here = terminal()
+    here.type("tallymark run -- python3 tidy\n")
+    here.expect(r"ready\r\n")
+    here.type("\x1a")
+    here.expect(r"Stopped")
+    here.type("fg\n")
+    # Bash has said that of the stopped job, too.
+    here.expect(r"fg\r\ntallymark run -- python3 tidy\r\n")
+    here.type("it\n")
+
+    here.expect(r"got it\r\n")
 
 
 def test_a_password_can_be_asked_for(terminal: Callable[..., Terminal]) -> None:

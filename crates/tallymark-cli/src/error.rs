@@ -121,7 +121,7 @@ impl Error {
             Error::Ended(status) => *status,
             Error::NotShared(_)
             | Error::Usage(_)
-            | Error::Push(PushError::Authorizations(_))
+            | Error::Push(PushError::Address { .. } | PushError::Authorizations(_) | PushError::Group(_))
             | Error::Store(tallymark::Error::Url { .. } | tallymark::Error::Definition(_)) => Error::USAGE,
             _ => Error::FAILURE,
         }

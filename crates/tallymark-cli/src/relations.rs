@@ -14,6 +14,9 @@ const LAST_RUN: &str = "_last_run_timestamp_seconds";
 
 /// The gauge that says how far this one can go: `queue_items_limit`, `queue_max_items` of `queue_items`.
 pub(crate) fn limit<'a>(held: &'a Overview, gauge: &Outline) -> Option<&'a Outline> {
+    if !matches!(gauge.kind, Kind::Gauge | Kind::Unknown) || gauge.is_moment() {
+        return None;
+    }
     let mut candidates = Vec::new();
     for word in ["limit", "max", "capacity"] {
         candidates.push(format!("{}_{word}", gauge.name));
@@ -45,9 +48,14 @@ pub(crate) struct Failures<'a> {
 }
 
 impl<'a> Failures<'a> {
-    /// Every such pair that can be recognised.
+    /// Every such pair that can be recognised; of what fails in several ways the first.
     pub(crate) fn in_all(held: &'a Overview) -> Vec<Failures<'a>> {
-        held.families().filter_map(|counter| by_status(counter).or_else(|| by_name(held, counter))).collect()
+        let mut all: Vec<Failures<'a>> = Vec::new();
+        for counter in held.families() {
+            let found = by_status(counter).or_else(|| by_name(held, counter));
+            all.extend(found.filter(|found| all.iter().all(|known| known.name != found.name)));
+        }
+        all
     }
 
     /// The share, by the labels, from 0 to 1. Where nothing failed it is 0.
@@ -139,12 +147,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_gauge_has_no_limit() {
+        let held = overview(
+            "# TYPE served_seconds summary\nserved_seconds_count 1\nserved_seconds_sum 1\n\
+             # TYPE served_seconds_max gauge\nserved_seconds_max 2\n\
+             # TYPE run_timestamp_seconds gauge\nrun_timestamp_seconds 1\n\
+             # TYPE run_timestamp_seconds_max gauge\nrun_timestamp_seconds_max 1\n",
+        );
+
+        assert!(held.families().all(|family| !is_limit(&held, family)));
+    }
+
+    #[test]
     fn failures_are_recognised_by_status_and_by_name_and_only_if_it_is_plain_of_what() {
         let held = overview(
             "# TYPE http_requests_total counter\nhttp_requests_total{code=\"200\"} 1\n\
              # TYPE mail_errors_total counter\nmail_errors_total 1\n# TYPE mail_total counter\nmail_total 2\n\
              # TYPE door_errors_total counter\ndoor_errors_total 1\n# TYPE door_calls_total counter\ndoor_calls_total 2\n\
              # TYPE door_runs_total counter\ndoor_runs_total 2\n# TYPE app_errors_total counter\napp_errors_total 1\n\
+             # TYPE mail_failures_total counter\nmail_failures_total 1\n\
              # TYPE trips_total counter\ntrips_total{code=\"LHR\"} 1\n",
         );
 

@@ -229,10 +229,7 @@ fn is_file(source: &str) -> bool {
 /// A URL with the path that it means.
 fn address(url: &str) -> Cow<'_, str> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    // A user's password may have anything in it, but a host has not.
-    let host = rest.rfind('@').map_or(0, |at| at + 1);
-    let end = rest.get(host..).and_then(|host| host.find(['/', '?'])).map_or(rest.len(), |end| host + end);
-    let (authority, path) = rest.split_at(end);
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     match path {
         "" | "/" => Cow::Owned(format!("{scheme}://{authority}/metrics")),
         path if path.starts_with('?') => Cow::Owned(format!("{scheme}://{authority}/metrics{path}")),
@@ -253,9 +250,21 @@ mod tests {
             ("https://host/a/b?c", "https://host/a/b?c"),
             ("http://me:a%40b@[::1]:1", "http://[::1]:1/metrics"),
             ("http://me@host/x", "http://host/x"),
-            ("http://me:1/cret@host", "http://host/metrics"),
+            ("http://me:1/cret@host", "http://host"),
         ] {
             assert_eq!(Source::open(url).unwrap().name(), name, "{url}");
+        }
+    }
+
+    #[test]
+    fn an_at_sign_behind_the_host_is_no_user_s() {
+        for (url, meant) in [
+            ("http://vm/federate?match[]={user=%22a@b%22}", "http://vm/federate?match[]={user=%22a@b%22}"),
+            ("http://vm/team@shop", "http://vm/team@shop"),
+            ("http://me@vm?user=a@b", "http://me@vm/metrics?user=a@b"),
+        ] {
+            assert_eq!(address(url), meant);
+            assert!(Source::open(url).is_ok(), "{url}");
         }
     }
 

@@ -51,18 +51,26 @@ struct Found {
 impl Check {
     pub(crate) fn run(self) -> Result<(), Error> {
         let mut found = Vec::new();
-        for source in &self.sources {
+        let looked: Result<(), Error> = self.sources.iter().try_for_each(|source| {
             let source = Source::open(source)?;
             let findings = self.look_at(&source)?;
             let findings = findings.into_iter().filter(|finding| !self.ignore.contains(&finding.rule));
             found.extend(findings.map(|finding| Found { source: source.name().to_owned(), finding }));
+            Ok(())
+        });
+        // What was found before a source that cannot be read is told all the same.
+        if looked.is_ok() || !found.is_empty() {
+            self.print(&found)?;
         }
-        if self.json {
-            output::print_json(&found)?;
-        } else {
-            output::print(as_text(&found, self.sources.len() > 1).as_bytes())?;
-        }
+        looked?;
         if found.is_empty() { Ok(()) } else { Err(Error::Findings(found.len())) }
+    }
+
+    fn print(&self, found: &[Found]) -> Result<(), Error> {
+        if self.json {
+            return output::print_json(&found);
+        }
+        output::print(as_text(found, self.sources.len() > 1).as_bytes())
     }
 
     fn look_at(&self, source: &Source) -> Result<Vec<Finding>, Error> {

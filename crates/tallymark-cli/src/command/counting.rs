@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tallymark::model::{Family, GaugeMode, Kind, Snapshot};
 use tallymark::{AnyFamily, Series, Store, gather};
-use tallymark_transport::push::{Client, ClientOptions, Method, Pushgateway, group_path};
+use tallymark_transport::push::{Client, ClientOptions, Method, PushError, Pushgateway, group_path};
+use uuid::Uuid;
 
 use crate::clock::since_1970;
 use crate::error::Error;
@@ -26,6 +27,8 @@ const TRIES: usize = 50;
 
 /// What a gateway is told of a push: that it is to be added to what the group has.
 const DELTA: (&str, &str) = ("Tallymark-Push", "delta");
+/// By what it knows one that comes again.
+const ID: &str = "Tallymark-Push-Id";
 /// And that this holds for gauges, too, of which it would otherwise keep the last.
 const SUM: (&str, &str) = ("Tallymark-Gauge", "sum");
 
@@ -101,6 +104,19 @@ impl Counting {
         Ok(series)
     }
 
+    /// Whether there is room for all series that were made, as long as nothing was counted in them.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`] if not.
+    pub(crate) fn check_room(&self) -> Result<(), Error> {
+        let Place::Store(store) = &self.place else { return Ok(()) };
+        if is_kept(&self.families, &self.series) {
+            return Ok(());
+        }
+        store.leave();
+        Err(Error::NoRoom(store.url()))
+    }
+
     /// Leaves the numbers in the store, or sends them to the gateway.
     ///
     /// # Errors
@@ -122,8 +138,9 @@ impl Counting {
                 let snapshot = Snapshot { families: gather(&families, &[], false).declared };
                 let adds = |family: &Family| family.kind() == Kind::Gauge && family.mode() == GaugeMode::Sum;
                 let is_sum = families.iter().any(|family| adds(family.definition()));
-                let headers: &[_] = if is_sum { &[DELTA, SUM] } else { &[DELTA] };
-                Ok(gateway.push(Method::Post, &snapshot, headers)?)
+                let id = Uuid::new_v4().to_string();
+                let headers = [DELTA, (ID, &*id), SUM];
+                Ok(push(&gateway, &snapshot, if is_sum { &headers } else { &headers[..2] })?)
             }
         }
     }
@@ -137,8 +154,20 @@ pub(crate) fn is_kept(families: &[Arc<AnyFamily>], series: &[Arc<Series>]) -> bo
     })
 }
 
+/// Pushes, and once more if it is not known whether that was counted. What has the same id counts once.
+fn push(gateway: &Pushgateway, snapshot: &Snapshot, headers: &[(&str, &str)]) -> Result<(), PushError> {
+    match gateway.push(Method::Post, snapshot, headers) {
+        // With these statuses a proxy says that it has waited in vain.
+        Err(PushError::Unreachable { .. } | PushError::Refused { status: 502 | 504, .. }) => {
+            gateway.push(Method::Post, snapshot, headers)
+        }
+        pushed => pushed,
+    }
+}
+
 fn gateway(url: &str, group: Option<String>, patience: Duration) -> Result<Pushgateway, Error> {
-    let options = ClientOptions { timeout: patience, ..ClientOptions::default() };
+    // Each of two tries has half of it.
+    let options = ClientOptions { timeout: patience / 2, ..ClientOptions::default() };
     let client = Client::new(url, options)?;
     let path = client.url().split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
     // A gateway may have a prefix before its paths.

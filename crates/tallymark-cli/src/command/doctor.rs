@@ -281,10 +281,15 @@ fn ledger_warnings(file: &FileReport, ledger: &LedgerReport, late: Duration, war
             "what this host has counted could not be sent {ago} ago, and {waiting} series wait; see why with tallymark drain"
         ));
     }
-    let is_used = file.inspection.processes.iter().any(|process| process.live);
-    let is_late = ledger.drained.is_none_or(|ago| ago > late);
+    let live = file.inspection.processes.iter().filter(|process| process.live);
+    let first = live.map(|process| process.since).reduce(f64::min);
+    let is_late = match ledger.drained {
+        Some(ago) => first.is_some() && ago > late,
+        // Whoever has just begun will drain in its own time; where nobody lives, nobody will.
+        None => first.is_none_or(|since| since_1970().as_secs_f64() - since > late.as_secs_f64()),
+    };
     let holds_something = file.families.iter().any(|(_, series)| *series > 0);
-    if ledger.failing.is_none() && is_late && holds_something && (is_used || ledger.drained.is_none()) {
+    if ledger.failing.is_none() && is_late && holds_something {
         let late = seconds(late.as_secs_f64());
         warnings.push(format!("nothing was sent for more than {late}; send it with tallymark drain"));
     }
@@ -298,6 +303,8 @@ fn ledger_warnings(file: &FileReport, ledger: &LedgerReport, late: Duration, war
 
 #[cfg(test)]
 mod tests {
+    use tallymark::model::{Family, Kind};
+
     use super::*;
 
     fn ledger() -> LedgerReport {
@@ -321,6 +328,20 @@ mod tests {
             ("redis://a?interval=1e300", 60),
         ] {
             assert_eq!(late(url), Duration::from_secs(expected), "{url}");
+        }
+    }
+
+    #[test]
+    fn who_has_just_begun_is_not_late() {
+        let never = LedgerReport { drained: None, ..ledger() };
+        let family = Family::builder(Kind::Counter, "a", "").build().unwrap();
+        for (live, age, is_late) in [(true, 3.0, false), (true, 61.0, true), (false, 3.0, true)] {
+            let mut file = FileReport { families: vec![(family.clone().into(), 1)], ..FileReport::default() };
+            file.inspection.processes.push(Default::default());
+            let process = &mut file.inspection.processes[0];
+            (process.live, process.since) = (live, since_1970().as_secs_f64() - age);
+
+            assert_eq!(warnings(&file, Some(&never), LATE).len(), usize::from(is_late), "{live} {age}");
         }
     }
 

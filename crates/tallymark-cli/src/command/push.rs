@@ -93,6 +93,9 @@ pub(crate) struct Push {
     every: Option<Duration>,
 }
 
+/// What a gateway is told of a push, unless --header tells it something else: one that adds up would add the totals again.
+const REPLACE: (&str, &str) = ("Tallymark-Push", "replace");
+
 /// What happens to a gateway's group.
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 enum How {
@@ -134,7 +137,7 @@ impl Push {
         let snapshot = source.map_or_else(|| Ok(Snapshot::default()), Source::snapshot)?;
         let now = since_1970();
         match target {
-            Target::Gateway(gateway, method) => gateway.push(*method, &snapshot, &[])?,
+            Target::Gateway(gateway, method) => gateway.push(*method, &snapshot, self.way())?,
             Target::Graphite(graphite) => {
                 graphite.push(&snapshot, labels, now.as_secs(), self.timeout)?;
             }
@@ -170,6 +173,12 @@ impl Push {
         let client = self.client(self.gateway.as_deref().unwrap_or_default())?;
         let path = group_path(self.job.as_deref().unwrap_or_default(), &self.labels)?;
         Ok(Target::Gateway(Pushgateway::new(client, path), method))
+    }
+
+    /// How a gateway is to take it, where nobody has said.
+    fn way(&self) -> &[(&str, &str)] {
+        let is_said = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(REPLACE.0));
+        if is_said || self.method == How::Delete { &[] } else { &[REPLACE] }
     }
 
     fn client(&self, url: &str) -> Result<Client, Error> {

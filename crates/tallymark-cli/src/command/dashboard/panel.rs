@@ -87,10 +87,11 @@ pub(super) fn rows(held: &Overview) -> Vec<Row> {
             let title = subject.to_owned();
             Row { title: title.clone(), beginnings: vec![title], closed, panels: panels(&families) }
         };
-        match families.len() {
-            _ if closed => insides.push(row()),
-            1 => single.extend(families),
-            _ => rows.push(row()),
+        match () {
+            () if closed => insides.push(row()),
+            // Families that begin with an underscore have no subject in common.
+            () if families.len() == 1 || subject.is_empty() => single.extend(families),
+            () => rows.push(row()),
         }
     }
     if !single.is_empty() {
@@ -270,4 +271,20 @@ pub(super) fn selector(rows: &[Row]) -> String {
         return "up".to_owned();
     }
     format!("{{__name__=~{}}}", quote(&format!("({})([_:.].*)?", names.join("|"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::overview::tests::overview;
+
+    #[test]
+    fn what_begins_with_an_underscore_is_asked_for_by_its_whole_name() {
+        let text = "# TYPE _a gauge\n_a 1\n# TYPE _b gauge\n_b 1\n# TYPE shop_a gauge\nshop_a 1\n\
+                    # TYPE shop_b gauge\nshop_b 1\n";
+
+        let rows = rows(&overview(text));
+        assert_eq!(rows.iter().map(|row| &*row.title).collect::<Vec<_>>(), ["shop", "Others"]);
+        assert_eq!(selector(&rows), "{__name__=~\"(shop|_a|_b)([_:.].*)?\"}");
+    }
 }

@@ -44,11 +44,13 @@ pub(super) enum Amount {
     Buckets { counts: Vec<u64>, sum: f64 },
 }
 
-/// Gives each family the definition that the store has for it.
+/// Gives each family the definition that the store has for it; gauges that the store shows in another mode are left out,
+/// and the remarks say so: what an ended process has added is not seen in every mode.
 ///
 /// # Errors
 /// Why one of them and the store's do not go together.
-pub(super) fn reconcile(carried: &mut [Carried], held: &[HeldLabels]) -> Result<(), String> {
+pub(super) fn reconcile(carried: &mut [Carried], held: &[HeldLabels]) -> Result<Vec<String>, String> {
+    let mut remarks = Vec::new();
     let mut known: HashMap<&str, Vec<&Arc<Family>>> = HashMap::new();
     for HeldLabels { family, .. } in held {
         let definitions = known.entry(family.name()).or_default();
@@ -57,6 +59,7 @@ pub(super) fn reconcile(carried: &mut [Carried], held: &[HeldLabels]) -> Result<
         }
     }
     for Carried { definition, series } in carried {
+        let mut continued: Option<(&Arc<Family>, Vec<usize>)> = None;
         for other in known.get(definition.name()).into_iter().flatten() {
             let name = definition.name();
             if other.kind() != definition.kind() {
@@ -70,16 +73,27 @@ pub(super) fn reconcile(carried: &mut [Carried], held: &[HeldLabels]) -> Result<
                     shown(definition)
                 ));
             }
-            if let Some(order) = other.label_permutation(definition) {
-                for one in series.iter_mut() {
-                    one.values = order.iter().filter_map(|place| one.values.get(*place).cloned()).collect();
-                }
-                *definition = Family::clone(other);
-                break;
+            let is_better = continued.as_ref().is_none_or(|(known, _)| known.mode() != definition.mode());
+            if let Some(order) = other.label_permutation(definition).filter(|_| is_better) {
+                continued = Some((other, order));
             }
         }
+        // What is empty was left out before, and said to be.
+        let Some((other, order)) = continued.filter(|_| !series.is_empty()) else { continue };
+        if other.mode() != definition.mode() {
+            let (name, there, here) = (definition.name(), definition.mode().as_str(), other.mode().as_str());
+            remarks.push(format!(
+                "{name}: left out, as it is a gauge of mode {here} in the store and of mode {there} there"
+            ));
+            series.clear();
+            continue;
+        }
+        for one in series.iter_mut() {
+            one.values = order.iter().filter_map(|place| one.values.get(*place).cloned()).collect();
+        }
+        *definition = Family::clone(other);
     }
-    Ok(())
+    Ok(remarks)
 }
 
 /// Adds one series after the other, and counts those that were added in `added`.

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[command(after_help = "\
 Counters, histograms and summaries are added to what the store holds. Gauges are set as their modes
 say, unless the store has them already; those of the modes that begin with live are left out, as
-their processes have ended.
+their processes have ended, and those that have another mode in the store.
 
 Run it when the programs that count there have ended. It leaves a note in the directory, and refuses
 to import it a second time; with --force everything counts again.
@@ -101,7 +101,8 @@ impl Multiprocess {
         for (name, family) in &families {
             carried.push(family.carry(name, &store, &mut remarks).map_err(trouble)?);
         }
-        carry::reconcile(&mut carried, &held).map_err(|problem| trouble(format!("{problem}; nothing was imported")))?;
+        let left_out = carry::reconcile(&mut carried, &held);
+        remarks.extend(left_out.map_err(|problem| trouble(format!("{problem}; nothing was imported")))?);
         for Carried { definition, series } in &mut carried {
             let count = series.len();
             series.retain(|one| {

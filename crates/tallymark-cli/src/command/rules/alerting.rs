@@ -102,15 +102,15 @@ fn gone(held: &Overview, job: Option<&str>) -> Vec<Rule> {
     let mut rules = Vec::new();
     if let Some(job) = job {
         let up = select("up", &[&format!("job={}", quote(job))]);
-        let what = format!("Prometheus cannot scrape {job}, or has no such target.");
+        let what = format!("Prometheus cannot scrape {}, or has no such target.", untouched(job));
         rules.push(alerting("TargetDown", format!("{up} == 0 or absent({up})"), "5m", Severity::Critical, &what));
     }
     let is_insides = |family: &&Outline| family.is_inside() || family.name.starts_with("push_");
     let any = held.families().find(|family| !is_insides(family) && family.series > 0);
     if let Some(family) = any {
         let absent = format!("absent({})", select(&sampled(family), &[]));
-        let what =
-            format!("{} is not there any more: its store is empty, another one, or is not scraped.", family.name);
+        let name = untouched(&family.name);
+        let what = format!("{name} is not there any more: its store is empty, another one, or is not scraped.");
         rules.push(alerting("MetricsAbsent", absent, "15m", Severity::Warning, &what));
     }
     rules
@@ -130,7 +130,7 @@ fn of_job(job: &Job<'_>, age: &Duration) -> Vec<Rule> {
     let success = select(&job.last_success.metric, &[]);
     let name = camel(&job.last_success.name, LAST_SUCCESS);
     let stem = job.last_success.name.trim_end_matches(LAST_SUCCESS);
-    let which = told(job.last_success).unwrap_or_else(|| stem.to_owned());
+    let which = told(job.last_success).unwrap_or_else(|| untouched(stem));
     let late = format!("{which} has not succeeded for {{{{ $value | humanizeDuration }}}}.");
     let old = format!("time() - {success} > {}", age.seconds);
     let mut rules = vec![alerting(&format!("{name}NotSucceeding"), old, "0m", Severity::Critical, &late)];
@@ -145,7 +145,7 @@ fn of_job(job: &Job<'_>, age: &Duration) -> Vec<Rule> {
 
 fn failing(failures: &Failures<'_>) -> Rule {
     let expr = format!("{} > {TOO_MANY}", failures.share(&["job"], &[], RANGE));
-    let what = format!("{{{{ $value | humanizePercentage }}}} of {} fail.", failures.name);
+    let what = format!("{{{{ $value | humanizePercentage }}}} of {} fail.", untouched(failures.name));
     alerting(&format!("{}Failing", camel(failures.name, "")), expr, "10m", Severity::Warning, &what)
 }
 
@@ -157,6 +157,11 @@ fn failing_push(held: &Overview) -> Option<Rule> {
         told(pushed).unwrap_or_else(|| "a group".to_owned())
     );
     Some(alerting("PushFailing", expr, "5m", Severity::Warning, &what))
+}
+
+/// Text for a message that is not to be taken for a part of its template.
+fn untouched(text: &str) -> String {
+    text.replace("{{", r#"{{"{{"}}"#)
 }
 
 /// The values of the labels, for a message, if there are labels.
@@ -216,6 +221,17 @@ mod tests {
         assert_eq!(names("# TYPE process_open_fds gauge\nprocess_open_fds 1\n"), [""; 0]);
         assert_eq!(names("# TYPE hits_total counter\nhits_total 1\n"), ["MetricsAbsent"]);
         assert_eq!(names("# TYPE tallymark_store_up gauge\ntallymark_store_up 1\n"), ["TallymarkStoreDown"]);
+    }
+
+    #[test]
+    fn a_name_with_braces_is_no_template() {
+        let held = overview("# TYPE \"a{{b\" gauge\n{\"a{{b\"} 1\n");
+        let job_age = Duration { text: "1h".to_owned(), seconds: 3600 };
+        for rule in rules(&held, Some("{{job"), &job_age) {
+            let Rule::Alerting { annotations, .. } = rule else { panic!("{rule:?} is no alert") };
+
+            assert!(annotations["summary"].contains(r#"{{"{{"}}"#), "{annotations:?}");
+        }
     }
 
     #[test]

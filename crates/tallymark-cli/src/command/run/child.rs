@@ -3,12 +3,13 @@
 //! All signals are blocked and read one by one, so that none is missed and none does to this process what was meant for
 //! the command, which starts with the signals as they were. One that another process has sent is sent on. One that a
 //! terminal sends goes to every process of its foreground group, the command among them, and is not sent twice. When the
-//! command stops, so does this process: a shell's `fg` and `bg` then work on both.
+//! command stops because of the terminal, so does this process: a shell's `fg` and `bg` then work on both. Any other stop
+//! is the command's alone: who lets it go on may not know of this process.
 //!
 //! Nothing is known here of metrics.
 
 use std::ffi::{CString, OsString};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ const BY_TERMINAL: [Signal; 7] = [
     Signal::SIGTTOU,
     Signal::SIGWINCH,
 ];
+/// Those of them that stop.
+const STOPS: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
 /// What a process is told by these is about itself, at once.
 const FAULTS: [Signal; 6] =
     [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGTRAP, Signal::SIGSYS];
@@ -127,19 +130,20 @@ fn start_and_wait(command: &[OsString]) -> Result<Ending, Errno> {
     // If the ends of children were ignored, as some programs bequeath it, nobody would be told of them.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGCHLD, Arc::new(AtomicBool::new(false)));
     let arriving = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC)?;
-    let child = start(command, &before)?;
+    let mut child = Child { pid: start(command, &before)?, stopped: None, is_to_stop: false };
     let_go();
     loop {
         match arriving.read_signal() {
             Ok(Some(signal)) if i32::try_from(signal.ssi_signo) == Ok(Signal::SIGCHLD as i32) => {
-                if let Some(ending) = look(child) {
+                if let Some(ending) = child.look() {
                     return Ok(ending);
                 }
             }
-            Ok(Some(signal)) => send_on(child, &signal),
+            Ok(Some(signal)) => child.send_on(&signal),
             Ok(None) | Err(Errno::EINTR) => {}
-            Err(_) => return Ok(ending(waitpid(child, None))),
+            Err(_) => return Ok(ending(waitpid(child.pid, None))),
         }
+        child.stop_with_it();
     }
 }
 
@@ -189,23 +193,72 @@ fn let_go() {
     }
 }
 
-/// Looks what has become of the children: of the command, and in a container, where this may be the first process, of
-/// those that have nobody else.
-fn look(child: Pid) -> Option<Ending> {
-    loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
-            Ok(WaitStatus::Stopped(pid, signal)) if pid == child => stop(signal),
-            Ok(WaitStatus::StillAlive) => return None,
-            Ok(status) if status.pid() != Some(child) => {}
-            Err(Errno::EINTR) => {}
-            // Somebody was killed by a signal without a name: the command, if it is there no more.
-            Err(Errno::EINVAL) => match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) => {}
+/// The command, while it runs.
+struct Child {
+    pid: Pid,
+    /// By what it was stopped.
+    stopped: Option<Signal>,
+    /// Whether the terminal wants it to stop. It may do so by another signal, after tidying up.
+    is_to_stop: bool,
+}
+
+impl Child {
+    /// Looks what has become of the children: of the command, and in a container, where this may be the first process, of
+    /// those that have nobody else.
+    fn look(&mut self) -> Option<Ending> {
+        let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED | WaitPidFlag::WCONTINUED;
+        loop {
+            match waitpid(None, Some(flags)) {
+                Ok(WaitStatus::StillAlive) => return None,
+                Ok(status) if status.pid() != Some(self.pid) => {}
+                Ok(WaitStatus::Stopped(_, signal)) => {
+                    self.stopped = Some(signal);
+                    self.is_to_stop |= STOPS.contains(&signal) && has_terminal();
+                }
+                Ok(WaitStatus::Continued(_)) => self.stopped = None,
+                Err(Errno::EINTR) => {}
+                // Somebody was killed by a signal without a name: the command, if it is there no more.
+                Err(Errno::EINVAL) => match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
+                    Ok(WaitStatus::StillAlive) => {}
+                    status => return Some(ending(status)),
+                },
                 status => return Some(ending(status)),
-            },
-            status => return Some(ending(status)),
+            }
         }
     }
+
+    /// Stops as the command did, if the terminal wants that, until somebody lets this process go on.
+    fn stop_with_it(&mut self) {
+        let Some(signal) = self.stopped.filter(|_| self.is_to_stop) else { return };
+        (self.stopped, self.is_to_stop) = (None, false);
+        // Unlike SIGSTOP, these do nothing where there is no shell to wake anybody.
+        let signal = if STOPS.contains(&signal) { signal } else { Signal::SIGTSTP };
+        let _ = raise(signal);
+        let set = SigSet::from(signal);
+        let _ = set.thread_unblock();
+        let _ = set.thread_block();
+    }
+
+    /// Sends a signal on to the command, unless it has it already.
+    fn send_on(&mut self, arrived: &siginfo) {
+        let signal = i32::try_from(arrived.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
+        let Some(signal) = signal else { return };
+        // A hang-up is told to the first process of the session only, which is to tell the others.
+        let for_this_alone = signal == Signal::SIGHUP && getsid(None) == Ok(getpid());
+        let by_terminal = arrived.ssi_code == KERNEL && BY_TERMINAL.contains(&signal) && !for_this_alone;
+        // What the command tells its parent is not meant for itself.
+        let by_command = arrived.ssi_code <= 0 && i64::from(arrived.ssi_pid) == i64::from(self.pid.as_raw());
+        if by_terminal || by_command {
+            self.is_to_stop |= STOPS.contains(&signal);
+        } else {
+            let _ = kill(self.pid, signal);
+        }
+    }
+}
+
+/// Whether a terminal belongs to this session.
+fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
 }
 
 fn ending(status: Result<WaitStatus, Errno>) -> Ending {
@@ -214,28 +267,6 @@ fn ending(status: Result<WaitStatus, Errno>) -> Ending {
         Ok(WaitStatus::Exited(_, code)) => Ending::Exit(code as u8),
         Ok(WaitStatus::Signaled(_, signal, _)) => Ending::Signal(signal),
         _ => Ending::Unknown,
-    }
-}
-
-/// Stops as the command did, until somebody lets this process go on.
-fn stop(signal: Signal) {
-    let _ = raise(signal);
-    let set = SigSet::from(signal);
-    let _ = set.thread_unblock();
-    let _ = set.thread_block();
-}
-
-/// Sends a signal on to the command, unless it has it already.
-fn send_on(child: Pid, arrived: &siginfo) {
-    let signal = i32::try_from(arrived.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
-    let Some(signal) = signal else { return };
-    // A hang-up is told to the first process of the session only, which is to tell the others.
-    let for_this_alone = signal == Signal::SIGHUP && getsid(None) == Ok(getpid());
-    let by_terminal = arrived.ssi_code == KERNEL && BY_TERMINAL.contains(&signal) && !for_this_alone;
-    // What the command tells its parent is not meant for itself.
-    let by_command = arrived.ssi_code <= 0 && i64::from(arrived.ssi_pid) == i64::from(child.as_raw());
-    if !by_terminal && !by_command {
-        let _ = kill(child, signal);
     }
 }
 

@@ -7,6 +7,7 @@
 mod child;
 mod metrics;
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -54,12 +55,13 @@ pub(crate) struct Run {
     labels: Vec<(String, String)>,
 
     /// The command and its arguments
-    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, required = true)]
     command: Vec<OsString>,
 }
 
 impl Run {
     pub(crate) fn run(self) -> Result<(), Error> {
+        self.check_labels()?;
         let run = child::run(&self.command);
         if let child::Ending::NotStarted(problem) = run.ending {
             log::warn!("{}: {}", self.command.first().cloned().unwrap_or_default().display(), problem.desc());
@@ -78,6 +80,15 @@ impl Run {
         let mut counting = Counting::open(url, Some(job.clone()), PATIENCE)?;
         metrics::count(&mut counting, &job, &self.labels, run)?;
         counting.finish()
+    }
+
+    /// Refuses two labels of one name, with which nothing could be counted.
+    fn check_labels(&self) -> Result<(), Error> {
+        let mut names = HashSet::new();
+        match self.labels.iter().find(|(name, _)| !names.insert(name)) {
+            Some((name, _)) => Err(Error::Usage(format!("the label {name} is given twice"))),
+            None => Ok(()),
+        }
     }
 
     /// The command's name, without the directories before it.

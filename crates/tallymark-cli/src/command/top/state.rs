@@ -68,6 +68,13 @@ pub(super) struct Line {
     pub(super) is_count: bool,
 }
 
+impl Line {
+    /// Whether the value grows until it begins again.
+    fn is_total(&self) -> bool {
+        matches!(self.kind, Kind::Counter | Kind::Histogram | Kind::Summary)
+    }
+}
+
 /// Everything that is shown.
 pub(super) struct State {
     /// What is watched.
@@ -147,7 +154,7 @@ impl State {
             let lines: Vec<Line> = rows(family).iter().map(|row| self.series(row, &blank, at)).collect();
             let total = lines.iter().map(|line| line.value).sum::<Option<f64>>().filter(|_| !lines.is_empty());
             let word = lines.first().and_then(|line| line.word.clone()).filter(|_| lines.len() == 1);
-            let is_total = blank.is_count || blank.kind == Kind::Counter;
+            let is_total = blank.is_total();
             let rates = lines.iter().filter_map(|line| line.rate);
             // The total itself falls when one series begins again, or goes, and that is no growth of the others.
             let rate = rates.reduce(|one, other| one + other).filter(|_| is_total);
@@ -172,7 +179,7 @@ impl State {
             Value::States(states) => (None, Some(printable(&states.join(", ")).into_owned())),
         };
         let key = format!("{}\u{0}{shown}", blank.name);
-        let is_total = blank.is_count || blank.kind == Kind::Counter;
+        let is_total = blank.is_total();
         let last = self.tracks.get(&key).and_then(|track| track.last);
         let rate = last.zip(value).filter(|((then, _), _)| at > *then && is_total).map(|((then, before), value)| {
             // A total that falls has begun again.
@@ -184,7 +191,7 @@ impl State {
 
     /// The line with its number and its rate, and what moved before.
     fn tracked(&mut self, key: &str, line: Line, value: Option<f64>, rate: Option<f64>, at: f64) -> Line {
-        let is_total = line.is_count || line.kind == Kind::Counter;
+        let is_total = line.is_total();
         let track = self.tracks.entry(key.to_owned()).or_default();
         track.reading = self.readings;
         if let Some(value) = value {
@@ -361,6 +368,20 @@ mod tests {
         let rates: Vec<_> = state.lines().iter().map(|line| line.rate).collect();
 
         assert_eq!(rates, [Some(2.0), Some(0.5)]);
+    }
+
+    #[test]
+    fn what_is_no_total_has_no_rate() {
+        let mut state = State::new("test".to_owned(), true);
+        for (at, count) in [(1000.0, 5), (1002.0, 3)] {
+            let text = format!(
+                "# TYPE a gaugehistogram\na_bucket{{le=\"+Inf\"}} {count}\na_gcount {count}\na_gsum 1\n# EOF\n"
+            );
+            let families = parse::openmetrics(&text).map(|family| family.unwrap().into()).collect();
+            state.read(at, Ok(Snapshot { families }));
+        }
+
+        assert_eq!((state.lines()[0].value, state.lines()[0].rate), (Some(3.0), None));
     }
 
     #[test]
