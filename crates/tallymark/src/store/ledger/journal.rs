@@ -8,8 +8,8 @@
 //! about a spool that is not there any more is forgotten.
 
 use std::collections::HashMap;
-use std::fs::OpenOptions;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -477,9 +477,7 @@ impl Journal {
 fn open(place: Option<&Path>) -> rusqlite::Result<Connection> {
     let database = match place {
         Some(place) => {
-            // Made here for its mode, which SQLite gives the files beside it, too. If it cannot be, SQLite says why.
-            // Not opened if it is there: closing it again would give up locks that SQLite holds on it elsewhere.
-            let _ = OpenOptions::new().append(true).create_new(true).mode(0o600).open(place);
+            make(place);
             Connection::open(place)?
         }
         None => Connection::open_in_memory()?,
@@ -489,6 +487,17 @@ fn open(place: Option<&Path>) -> rusqlite::Result<Connection> {
     database.pragma_update(None, "synchronous", "normal")?;
     database.execute_batch(SCHEMA)?;
     Ok(database)
+}
+
+/// Makes the file for those who share the spool, whose mode it gets; SQLite gives that to the files beside it, too. If it
+/// cannot be made, SQLite says why. Not opened if it is there: closing it again would give up locks that SQLite holds on
+/// it elsewhere.
+fn make(place: &Path) {
+    let mode = std::fs::metadata(place.with_extension("")).map_or(0o600, |spool| spool.mode() & 0o666);
+    if let Ok(file) = OpenOptions::new().append(true).create_new(true).mode(0o600).open(place) {
+        // The umask takes something from what a file is made with only.
+        let _ = file.set_permissions(Permissions::from_mode(mode));
+    }
 }
 
 fn trouble(place: &Path, error: &rusqlite::Error) -> Trouble {
@@ -613,5 +622,22 @@ mod tests {
         fill(&mut journal, (0..500).map(|number| number % 2));
         let count = kept(&journal, 0).len() + kept(&journal, 1).len();
         assert!((150..=210).contains(&count), "{count} of ten kilobytes each");
+    }
+
+    #[test]
+    fn whoever_may_use_the_spool_may_use_its_journal() {
+        for mode in [0o600, 0o660] {
+            let directory = tempfile::tempdir().unwrap();
+            let spool = directory.path().join("spool.tally");
+            std::fs::write(&spool, "").unwrap();
+            std::fs::set_permissions(&spool, Permissions::from_mode(mode)).unwrap();
+            let mut journal = Journal::open(Some(&directory.path().join("spool.tally.journal")), 1).unwrap();
+            fill(&mut journal, [0]);
+            let files: Vec<_> = std::fs::read_dir(directory.path()).unwrap().flatten().collect();
+            assert_eq!(files.len(), 4, "the spool, the journal, and what SQLite makes beside it");
+            for file in files {
+                assert_eq!(file.metadata().unwrap().mode() & 0o777, mode, "{}", file.path().display());
+            }
+        }
     }
 }
