@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -355,6 +356,35 @@ fn a_removal_on_one_host_reaches_the_other_which_starts_anew() {
     hosts[1].hits("a").inc_by(2.0).unwrap();
     assert!(hosts[1].drain(&paper, &[]));
     assert_eq!(paper.lock().unwrap().number("hits", "a"), (3, 0.0));
+}
+
+#[test]
+fn who_removes_all_the_time_holds_up_nobody() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut host = Host::new();
+    for number in 0..500 {
+        // So that a reading takes longer than a removal.
+        host.hits(&format!("c{number}")).inc();
+    }
+    let (hits, is_over, mut rounds) = (host.hits.clone(), AtomicBool::new(false), Vec::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                hits.with(&["b"]).unwrap().inc_by(7.0).unwrap();
+                hits.remove(&["b"]).unwrap();
+            }
+        });
+        for _ in 0..100 {
+            host.hits("a").inc();
+            rounds.push((host.drain(&paper, &[]), paper.lock().unwrap().number("hits", "b").0));
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(rounds.iter().all(|(is_drained, b)| *is_drained && *b <= 7), "of one life at most: {rounds:?}");
+    host.hits("b").inc_by(3.0).unwrap();
+    assert!(host.drain(&paper, &[]));
+    let paper = paper.lock().unwrap();
+    assert_eq!((paper.number("hits", "a"), paper.number("hits", "b")), ((100, 0.0), (3, 0.0)));
 }
 
 #[test]
