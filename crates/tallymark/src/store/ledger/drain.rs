@@ -113,8 +113,8 @@ impl Drain {
     }
 
     /// How draining has gone on this host, as far as this process can say.
-    pub(crate) fn record(&self) -> Record {
-        self.journal.as_ref().and_then(|journal| journal.record().ok()).unwrap_or_default()
+    pub(crate) fn record(&self) -> Option<Record> {
+        self.journal.as_ref().and_then(|journal| journal.record().ok())
     }
 
     fn round(&mut self, spool: &FileStore, was_drained: bool, end: bool, limit: Instant) -> Result<(), Trouble> {

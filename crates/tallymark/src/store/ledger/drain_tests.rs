@@ -211,7 +211,7 @@ impl Host {
     }
 
     fn lost(&self) -> u64 {
-        self.drain.as_ref().map_or(0, |drain| drain.record().lost)
+        self.drain.as_ref().and_then(|drain| drain.record()).map_or(0, |record| record.lost)
     }
 
     fn hits(&self, path: &str) -> Counter {
@@ -374,7 +374,7 @@ fn who_removes_all_the_time_holds_up_nobody() {
                 hits.remove(&["b"]).unwrap();
             }
         });
-        for _ in 0..100 {
+        for _ in 0..40 {
             host.hits("a").inc();
             rounds.push((host.drain(&paper, &[]), paper.lock().unwrap().number("hits", "b").0));
         }
@@ -384,7 +384,7 @@ fn who_removes_all_the_time_holds_up_nobody() {
     host.hits("b").inc_by(3.0).unwrap();
     assert!(host.drain(&paper, &[]));
     let paper = paper.lock().unwrap();
-    assert_eq!((paper.number("hits", "a"), paper.number("hits", "b")), ((100, 0.0), (3, 0.0)));
+    assert_eq!((paper.number("hits", "a"), paper.number("hits", "b")), ((40, 0.0), (3, 0.0)));
 }
 
 #[test]
@@ -417,7 +417,7 @@ fn a_lost_journal_counts_too_little_rather_than_too_much() {
     host.hits("a").inc_by(2.0).unwrap();
     assert!(host.drain(&paper, &[]));
     assert_eq!(paper.lock().unwrap().number("hits", "a"), (7, 0.0));
-    assert_eq!(host.drain.unwrap().record().lost, 1);
+    assert_eq!(host.lost(), 1);
 }
 
 #[test]

@@ -100,15 +100,19 @@ impl Record {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let database = Connection::open_with_flags(place, flags).ok()?;
         database.busy_timeout(Duration::from_secs(1)).ok()?;
-        let float = |name: &str| state(&database, name).ok().flatten().unwrap_or(0.0);
-        let number = |name: &str| state(&database, name).ok().flatten().map_or(0, |number: i64| number as u64);
-        let failed = Reason::ALL.into_iter().map(|reason| (reason, number(&format!("failed {}", reason.name()))));
-        Some(Record {
-            last: float("last"),
-            seconds: float("seconds"),
-            waiting: number("waiting"),
-            failed: failed.collect(),
-            lost: number("lost"),
+        Record::of(&database).ok()
+    }
+
+    fn of(database: &Connection) -> rusqlite::Result<Record> {
+        let float = |name: &str| state(database, name).map(|float| float.unwrap_or(0.0));
+        let number = |name: &str| state(database, name).map(|number: Option<i64>| number.unwrap_or(0) as u64);
+        let failed = Reason::ALL.into_iter().map(|reason| Ok((reason, number(&format!("failed {}", reason.name()))?)));
+        Ok(Record {
+            last: float("last")?,
+            seconds: float("seconds")?,
+            waiting: number("waiting")?,
+            failed: failed.collect::<rusqlite::Result<_>>()?,
+            lost: number("lost")?,
         })
     }
 }
@@ -435,15 +439,8 @@ impl Journal {
 
     /// How draining has gone.
     pub(crate) fn record(&self) -> Answer<Record> {
-        let failed =
-            Reason::ALL.into_iter().map(|reason| Ok((reason, self.number(&format!("failed {}", reason.name()))?)));
-        Ok(Record {
-            last: self.state("last")?.unwrap_or(0.0),
-            seconds: self.state("seconds")?.unwrap_or(0.0),
-            waiting: self.number("waiting")?,
-            failed: failed.collect::<Answer<Vec<_>>>()?,
-            lost: self.number("lost")?,
-        })
+        let _still = fork::still();
+        Record::of(&self.database).map_err(|error| trouble(&self.place, &error))
     }
 
     fn state<T: FromSql>(&self, name: &str) -> Answer<Option<T>> {
