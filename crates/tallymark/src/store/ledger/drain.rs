@@ -219,7 +219,8 @@ impl Drain {
         }
         let last = journal.number("heard")?;
         if last != 0 && greeting.now.saturating_sub(last) > REMEMBERED {
-            // It may have forgotten this writer: whether what is on its way arrived cannot be asked any more.
+            // It may have forgotten this writer: whether what is on its way arrived cannot be asked any more. That it
+            // knows the writer shows nothing: an earlier greeting, whose answer was lost, may have made it known.
             let given_up: Vec<_> = journal.shards.iter().filter_map(|shard| shard.outstanding.clone()).collect();
             for Outstanding { batch, effects } in given_up {
                 let sent = effects.into_iter().map(|(series, sent)| (series, batch.shard as usize, sent)).collect();
