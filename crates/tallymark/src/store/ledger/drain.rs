@@ -392,7 +392,9 @@ impl Drain {
             return self.was_put_back();
         }
         for (batch, last) in gaps {
-            self.fill_gap(batch, last, round.limit)?;
+            if self.fill_gap(batch, last, round.limit)? {
+                trouble.get_or_insert_with(reset);
+            }
         }
         trouble.map_or(Ok(()), Err)
     }
@@ -413,21 +415,23 @@ impl Drain {
             last.extend(journal.since(shard, state.sequence - 1)?.pop());
         }
         let answers = self.ledger.apply(&last, limit);
+        let mut is_lost = false;
         for (batch, answer) in last.into_iter().zip(answers) {
             match answer? {
-                Answer::Gap(last) => self.fill_gap(batch, last.unwrap_or(0), limit)?,
+                Answer::Gap(last) => is_lost |= self.fill_gap(batch, last.unwrap_or(0), limit)?,
                 Answer::OtherEpoch => return Err(reset()),
                 Answer::Old(last) if last > batch.sequence => return self.was_put_back(),
                 Answer::Applied | Answer::Old(_) => {}
             }
         }
-        Ok(())
+        if is_lost { Err(reset()) } else { Ok(()) }
     }
 
     /// The store has come back without batches that it had taken, or has never had them: they are sent again, and those
-    /// that are not known any more are given up.
-    fn fill_gap(&mut self, batch: Batch, mut last: u64, limit: Instant) -> Result<(), Trouble> {
-        let shard = batch.shard as usize;
+    /// that are not known any more are given up. Says whether there were such: what they said of gauges is to be said
+    /// again then, in a round of its own.
+    fn fill_gap(&mut self, batch: Batch, mut last: u64, limit: Instant) -> Result<bool, Trouble> {
+        let (shard, mut is_lost) = (batch.shard as usize, false);
         let mut again = self.journal()?.since(shard, last)?;
         // One that was taken before is the last of them.
         if again.last().is_none_or(|last| last.sequence < batch.sequence) {
@@ -436,7 +440,7 @@ impl Drain {
         for mut batch in again {
             if batch.sequence != last + 1 {
                 self.journal()?.give_up(last, &batch)?;
-                batch.rebase = true;
+                (batch.rebase, is_lost) = (true, true);
             }
             last = batch.sequence;
             let answer = self.ledger.apply(std::slice::from_ref(&batch), limit).pop();
@@ -446,7 +450,10 @@ impl Drain {
             }
         }
         let journal = self.journal()?;
-        if journal.shards[shard].outstanding.is_none() { Ok(()) } else { journal.commit(&[shard]) }
+        if journal.shards[shard].outstanding.is_some() {
+            journal.commit(&[shard])?;
+        }
+        Ok(is_lost)
     }
 
     /// How many series have something to say.

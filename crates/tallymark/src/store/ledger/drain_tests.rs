@@ -538,6 +538,29 @@ fn what_is_still_known_after_a_gap_is_sent_and_the_rest_is_counted_as_lost_once(
 }
 
 #[test]
+fn a_gauge_of_a_lost_batch_is_said_again() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut host = Host::new();
+    host.hits("a").inc();
+    assert!(host.drain(&paper, &[]));
+    let kept = paper.lock().unwrap().clone();
+    let registry = Registry::with_store(Store::File(Arc::clone(&host.spool)));
+    let depth = registry.gauge("depth", "").mode(GaugeMode::Sum).label_names(["path"]).register().unwrap();
+    depth.with(&["a"]).unwrap().set(3.0);
+    for _ in 0..3 {
+        host.hits("a").inc();
+        assert!(host.drain(&paper, &[]));
+    }
+    *paper.lock().unwrap() = kept;
+    host.keep_recent(1);
+    host.hits("a").inc();
+    assert!(host.drain(&paper, &[]));
+    let paper = paper.lock().unwrap();
+    let said: Vec<_> = paper.shards.iter().flat_map(|shard| shard.gauges.values()).flatten().collect();
+    assert_eq!(said.iter().map(|value| value.value).collect::<Vec<_>>(), [3.0]);
+}
+
+#[test]
 fn a_sum_beyond_what_floats_can_say_ends() {
     let paper = Arc::new(Mutex::new(Paper::new()));
     let mut host = Host::new();

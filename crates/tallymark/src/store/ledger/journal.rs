@@ -388,11 +388,12 @@ impl Journal {
     }
 
     /// Counts as lost what lies between the batch with the number `last`, which the shard has, and this one, which may
-    /// be sent more than once until it is taken: they are counted once.
+    /// be sent more than once until it is taken: they are counted once. Gauges that they spoke of are to be said again.
     pub(crate) fn give_up(&mut self, last: u64, batch: &Batch) -> Answer<()> {
         let name = format!("gap {}", batch.shard);
         let gap = format!("{:x} {:x} {last} {}", batch.writer, batch.epoch, batch.sequence);
         self.write(|transaction, _| {
+            put(transaction, "gauges", 1)?;
             if state::<String>(transaction, &name)?.as_ref() == Some(&gap) {
                 return Ok(());
             }
