@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from servers import Redis
@@ -206,6 +210,25 @@ def test_counted_is_counted_while_the_store_is_away(redis: Redis, shell: Shell) 
     assert 0 == away.returncode
     assert 1 == away.stderr.count("nothing is lost")
     assert {(): 3.0} == shell.shown(store).values("a_total")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may be two other users")
+def test_users_of_one_group_share_a_spool(redis: Redis, shell: Shell) -> None:
+    """As the manual makes it; who drains next can go on with the journal of the other."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        shutil.copy(shell.tallymark, f"{name}/tallymark")
+        store = f"redis://127.0.0.1:{redis.port}/0?spool={name}/app/spool.tally"
+        user = "setpriv --groups 4242 --reuid {0} --regid {0}"
+        shell.do(
+            f"cd {name} && install -d -g 4242 -m 2770 app"
+            " && install -g 4242 -m 660 /dev/null app/spool.tally"
+        )
+        for number in (4243, 4244, 4243):
+            count = f"{user.format(number)} {name}/tallymark inc a"
+            shell.do(f"cd {name} && {count}", TALLYMARK_STORE=store)
+
+        assert {(): 3.0} == shell.shown(f"{store.split('?')[0]}?spool=memory").values("a_total")
 
 
 def test_what_nobody_keeps_is_an_error(redis: Redis, shell: Shell) -> None:

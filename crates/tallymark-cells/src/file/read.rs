@@ -36,7 +36,7 @@ pub struct SeriesTotal {
     pub series: u32,
     /// When it was made, in seconds since the Unix epoch.
     pub created: f64,
-    /// How often it was removed and came back: even numbers.
+    /// How often it was removed and came back: even numbers. The total is of this life of it alone.
     pub generation: u64,
     /// Whether a process counts in it whose shard has not been folded.
     pub in_use: bool,
@@ -79,6 +79,7 @@ pub(crate) fn read(region: &Region, journal: Journal, plan: &Plan) -> Option<Rea
 /// What is added up for one series.
 #[derive(Default)]
 struct Sum {
+    generation: u64,
     total: Option<Total>,
     in_use: bool,
     folded: u64,
@@ -122,8 +123,11 @@ impl Pass<'_> {
                 continue;
             };
             let created = f64::from_bits(record[series::CREATED].load(Ordering::Relaxed));
-            let generation = record[series::GENERATION].load(Ordering::SeqCst);
-            let Sum { in_use, folded, .. } = *sum;
+            let Sum { generation, in_use, folded, .. } = *sum;
+            if record[series::GENERATION].load(Ordering::SeqCst) != generation {
+                // It was removed while this was added up.
+                continue;
+            }
             series.push(SeriesTotal { series: number, created, generation, in_use, folded, total });
         }
         let users = self.users.iter().map(|(count, _)| *count).collect();
@@ -137,10 +141,8 @@ impl Pass<'_> {
 
     fn add(&mut self, found: Found<'_>, owner: u64, pid: u32, live: bool) {
         let tag = found.tag();
-        if tag.flags != 0
-            || found.at == self.journal.source
-            || self.generation(found) != Some(u64::from(tag.generation))
-        {
+        let generation = u64::from(tag.generation);
+        if tag.flags != 0 || found.at == self.journal.source || self.generation(found) != Some(generation) {
             return;
         }
         match found.shape() {
@@ -150,7 +152,7 @@ impl Pass<'_> {
                 }
             }
             Some(shape) => {
-                if let Some(sum) = self.sum(found.series(), shape) {
+                if let Some(sum) = self.sum(found.series(), generation, shape) {
                     sum.in_use = true;
                     sum.total.iter_mut().for_each(|total| total.add(found, pid, live));
                 }
@@ -185,16 +187,17 @@ impl Pass<'_> {
             _ => return,
         };
         let folded = found.block.image_stamp(version);
-        if let Some(sum) = self.sum(found.series(), shape) {
+        if let Some(sum) = self.sum(found.series(), generation, shape) {
             sum.folded = folded;
             sum.total.iter_mut().for_each(|total| total.add_words(&words));
         }
     }
 
-    fn sum(&mut self, number: u32, shape: Shape) -> Option<&mut Sum> {
+    /// The sum of this life of a series: one that was removed and has come back meanwhile starts anew.
+    fn sum(&mut self, number: u32, generation: u64, shape: Shape) -> Option<&mut Sum> {
         let sum = self.sums.get_mut(number as usize)?;
-        if sum.total.is_none() {
-            sum.total = Total::empty(shape);
+        if sum.total.is_none() || sum.generation != generation {
+            *sum = Sum { generation, total: Total::empty(shape), ..Sum::default() };
         }
         Some(sum)
     }

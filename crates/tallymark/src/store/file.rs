@@ -214,23 +214,26 @@ impl FileStore {
         self.remove(family, wanted);
     }
 
-    /// The removals that were made here, with how often, and what is left: of one moment, so that no total is of before
-    /// a removal that is not among them, or the other way around.
-    ///
-    /// Nothing where the file cannot be read, or others go on removing.
+    /// The removals that were made here, with how often, and what is left: no total is of before one of them. What is
+    /// removed while it is read is left out. Nothing where the file cannot be read.
     pub(crate) fn removals_and_totals(&self) -> (Vec<(Vec<u8>, u64)>, Totals) {
-        for _ in 0..100 {
-            let removals = self.file.marks(REMOVALS);
-            let totals = Totals { reading: self.file.read(), known: self.known() };
-            let is_learnt = {
-                let mut known = totals.known.lock().unwrap_or_else(PoisonError::into_inner);
-                known.descriptors.learn(&self.file, totals.reading.file)
-            };
-            if is_learnt && self.file.marks(REMOVALS) == removals {
-                return (removals, totals);
-            }
+        let mut totals = Totals { reading: self.file.read(), known: self.known() };
+        // A series' generation is raised before its removal is noted: what was read before a removal that is found here
+        // has another one by now.
+        let removals = self.file.marks(REMOVALS);
+        let series = &mut totals.reading.series;
+        let numbers: Vec<u32> = series.iter().map(|total| total.series).collect();
+        let mut now = self.file.generations(&numbers).into_iter();
+        series.retain(|total| now.next() == Some(total.generation));
+        let is_learnt = {
+            let mut known = totals.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.descriptors.learn(&self.file, totals.reading.file)
+        };
+        if is_learnt {
+            (removals, totals)
+        } else {
+            (Vec::new(), Totals { reading: file::Reading::default(), ..totals })
         }
-        (Vec::new(), Totals { reading: file::Reading::default(), known: self.known() })
     }
 }
 

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use tallymark_cells::file::Inspection;
 use tallymark_model::{Family, Kind};
 
-use super::ledger::Record;
 use super::{FileStore, LedgerStore, Reason, Store};
 use crate::clock;
 
@@ -126,7 +125,7 @@ fn ledger_report(store: &LedgerStore, patience: Duration) -> LedgerReport {
     let now = clock::stamp();
     // 0 is never, and 1 before the host was started.
     let ago = |stamp: u64| (2..=now).contains(&stamp).then(|| Duration::from_nanos(now - stamp));
-    let record = store.journal().and_then(|place| Record::read(&place)).unwrap_or_default();
+    let record = store.record();
     let holds = store.ask(Instant::now() + patience).map_err(|trouble| trouble.message);
     let holds = holds.map(|stored| {
         let mut names: Vec<&str> = stored.series.iter().map(|series| series.family.name()).collect();

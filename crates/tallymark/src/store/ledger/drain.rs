@@ -113,8 +113,8 @@ impl Drain {
     }
 
     /// How draining has gone on this host, as far as this process can say.
-    pub(crate) fn record(&self) -> Record {
-        self.journal.as_ref().and_then(|journal| journal.record().ok()).unwrap_or_default()
+    pub(crate) fn record(&self) -> Option<Record> {
+        self.journal.as_ref().and_then(|journal| journal.record().ok())
     }
 
     fn round(&mut self, spool: &FileStore, was_drained: bool, end: bool, limit: Instant) -> Result<(), Trouble> {
@@ -137,7 +137,7 @@ impl Drain {
                 return Err(unreadable());
             }
         }
-        self.send_outstanding(&mut round, false)?;
+        self.send_outstanding(&mut round)?;
         if self.asked.is_none_or(|asked| asked.elapsed() > self.lease / 3) {
             self.ask_for_the_last(limit)?;
             self.asked = Some(Instant::now());
@@ -219,7 +219,8 @@ impl Drain {
         }
         let last = journal.number("heard")?;
         if last != 0 && greeting.now.saturating_sub(last) > REMEMBERED {
-            // It may have forgotten this writer: whether what is on its way arrived cannot be asked any more.
+            // It may have forgotten this writer: whether what is on its way arrived cannot be asked any more. That it
+            // knows the writer shows nothing: an earlier greeting, whose answer was lost, may have made it known.
             let given_up: Vec<_> = journal.shards.iter().filter_map(|shard| shard.outstanding.clone()).collect();
             for Outstanding { batch, effects } in given_up {
                 let sent = effects.into_iter().map(|(series, sent)| (series, batch.shard as usize, sent)).collect();
@@ -363,11 +364,11 @@ impl Drain {
             outstanding.push(one);
         }
         journal.begin(&outstanding)?;
-        self.send_outstanding(round, true)
+        self.send_outstanding(round)
     }
 
-    /// Sends what is on its way, and sees to it that it arrives. `fresh`: nobody has sent it before.
-    fn send_outstanding(&mut self, round: &mut Round<'_>, fresh: bool) -> Result<(), Trouble> {
+    /// Sends what is on its way, and sees to it that it arrives.
+    fn send_outstanding(&mut self, round: &mut Round<'_>) -> Result<(), Trouble> {
         let on_their_way = self.journal()?.shards.iter().filter_map(|shard| shard.outstanding.as_ref());
         let batches: Vec<Batch> = on_their_way.map(|outstanding| outstanding.batch.clone()).collect();
         if batches.is_empty() {
@@ -377,75 +378,82 @@ impl Drain {
         let (mut taken, mut gaps, mut trouble, mut is_put_back) = (Vec::new(), Vec::new(), None, false);
         for (batch, answer) in batches.into_iter().zip(answers) {
             match answer {
-                Ok(Answer::Old(last)) if fresh && last > batch.sequence => is_put_back = true,
+                Ok(Answer::Old(last)) if last > batch.sequence => is_put_back = true,
                 Ok(Answer::Applied | Answer::Old(_)) => taken.push(batch.shard as usize),
                 Ok(Answer::Gap(last)) => gaps.push((batch, last.unwrap_or(0))),
                 Ok(Answer::OtherEpoch) => {
-                    trouble.get_or_insert(Trouble { reason: Reason::NotReady, message: RESET.to_owned() });
+                    trouble.get_or_insert_with(reset);
                 }
                 Err(error) => _ = trouble.get_or_insert(error),
             }
         }
         self.journal()?.commit(&taken)?;
         if is_put_back {
-            // Somebody has sent batches under this name that the journal does not know of: the host, or its files, were
-            // put back to an earlier state.
-            self.journal()?.rename(true)?;
-            return Err(Trouble { reason: Reason::NotReady, message: RESET.to_owned() });
+            return self.was_put_back();
         }
         for (batch, last) in gaps {
-            self.fill_gap(batch, last, round.limit)?;
+            if self.fill_gap(batch, last, round.limit)? {
+                trouble.get_or_insert_with(reset);
+            }
         }
         trouble.map_or(Ok(()), Err)
     }
 
+    /// Somebody has sent batches under this name that the journal does not know of: the host, or its files, were put back
+    /// to an earlier state, as by a power failure. It goes on under another name.
+    fn was_put_back(&mut self) -> Result<(), Trouble> {
+        self.journal()?.rename(true)?;
+        Err(reset())
+    }
+
     /// Sends the last batch of each shard again: a store that has come back without it says what else it lacks, though
-    /// nothing new is to be sent.
+    /// nothing new is to be sent, and one that has taken later ones says so before their numbers are used again.
     fn ask_for_the_last(&mut self, limit: Instant) -> Result<(), Trouble> {
         let journal = self.journal()?;
         let mut last = Vec::new();
         for (shard, state) in journal.shards.iter().enumerate().filter(|(_, state)| state.sequence > 0) {
-            last.extend(journal.since(shard, state.sequence - 1)?.and_then(|mut batches| batches.pop()));
+            last.extend(journal.since(shard, state.sequence - 1)?.pop());
         }
         let answers = self.ledger.apply(&last, limit);
+        let mut is_lost = false;
         for (batch, answer) in last.into_iter().zip(answers) {
             match answer? {
-                Answer::Gap(last) => self.fill_gap(batch, last.unwrap_or(0), limit)?,
-                Answer::OtherEpoch => return Err(Trouble { reason: Reason::NotReady, message: RESET.to_owned() }),
+                Answer::Gap(last) => is_lost |= self.fill_gap(batch, last.unwrap_or(0), limit)?,
+                Answer::OtherEpoch => return Err(reset()),
+                Answer::Old(last) if last > batch.sequence => return self.was_put_back(),
                 Answer::Applied | Answer::Old(_) => {}
             }
         }
-        Ok(())
+        if is_lost { Err(reset()) } else { Ok(()) }
     }
 
-    /// The store has come back without batches that it had taken, or has never had them: they are sent again, or where
-    /// they are not known any more, given up.
-    fn fill_gap(&mut self, batch: Batch, last: u64, limit: Instant) -> Result<(), Trouble> {
-        let shard = batch.shard as usize;
-        let journal = self.journal()?;
-        let mut again = match journal.since(shard, last)? {
-            Some(again) => again,
-            None => {
-                journal.lost()?;
-                Vec::new()
-            }
-        };
-        let is_complete = !again.is_empty();
+    /// The store has come back without batches that it had taken, or has never had them: they are sent again, and those
+    /// that are not known any more are given up. Says whether there were such: what they said of gauges is to be said
+    /// again then, in a round of its own.
+    fn fill_gap(&mut self, batch: Batch, mut last: u64, limit: Instant) -> Result<bool, Trouble> {
+        let (shard, mut is_lost) = (batch.shard as usize, false);
+        let mut again = self.journal()?.since(shard, last)?;
         // One that was taken before is the last of them.
         if again.last().is_none_or(|last| last.sequence < batch.sequence) {
-            again.push(Batch { rebase: !is_complete, ..batch });
+            again.push(batch);
         }
-        for batch in again {
+        for mut batch in again {
+            if batch.sequence != last + 1 {
+                self.journal()?.give_up(last, &batch)?;
+                (batch.rebase, is_lost) = (true, true);
+            }
+            last = batch.sequence;
             let answer = self.ledger.apply(std::slice::from_ref(&batch), limit).pop();
             match answer.unwrap_or(Ok(Answer::OtherEpoch))? {
                 Answer::Applied | Answer::Old(_) => {}
-                Answer::Gap(_) | Answer::OtherEpoch => {
-                    return Err(Trouble { reason: Reason::NotReady, message: RESET.to_owned() });
-                }
+                Answer::Gap(_) | Answer::OtherEpoch => return Err(reset()),
             }
         }
         let journal = self.journal()?;
-        if journal.shards[shard].outstanding.is_none() { Ok(()) } else { journal.commit(&[shard]) }
+        if journal.shards[shard].outstanding.is_some() {
+            journal.commit(&[shard])?;
+        }
+        Ok(is_lost)
     }
 
     /// How many series have something to say.
@@ -466,7 +474,11 @@ fn unreadable() -> Trouble {
     Trouble { reason: Reason::Journal, message }
 }
 
-/// The message of the trouble that ends with the next round.
+/// The trouble that ends with the next round.
+fn reset() -> Trouble {
+    Trouble { reason: Reason::NotReady, message: RESET.to_owned() }
+}
+
 const RESET: &str = "the store was reset while it was written to";
 
 /// Batches being filled, one for each shard.

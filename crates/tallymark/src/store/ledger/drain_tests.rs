@@ -2,6 +2,8 @@
 //! counted is what the ledger holds once it answers again.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -30,6 +32,8 @@ type Key = (String, Vec<Box<str>>);
 struct Shard {
     epoch: u128,
     sequences: HashMap<u128, u64>,
+    /// How many batches it has taken of each writer.
+    taken: HashMap<u128, u64>,
     numbers: HashMap<Key, (u64, f64)>,
     /// By writer, too.
     gauges: HashMap<(Key, u128), Vec<GaugeValue>>,
@@ -86,6 +90,7 @@ impl Paper {
             _ => {}
         }
         shard.sequences.insert(batch.writer, batch.sequence);
+        *shard.taken.entry(batch.writer).or_default() += 1;
         for change in &batch.changes {
             let key = (batch.family(change).name().to_owned(), change.labels.clone());
             let (whole, rest) = match &change.delta {
@@ -107,6 +112,11 @@ impl Paper {
         let key = (name.to_owned(), vec![Box::from(label)]);
         let found = self.shards.iter().filter_map(|shard| shard.numbers.get(&key));
         found.fold((0, 0.0), |sum, more| (sum.0 + more.0, sum.1 + more.1))
+    }
+
+    /// How many batches of all writers it has gone on without.
+    fn missing(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.sequences.values().sum::<u64>() - shard.taken.values().sum::<u64>()).sum()
     }
 }
 
@@ -187,6 +197,23 @@ impl Host {
         }
     }
 
+    fn journal(&self) -> PathBuf {
+        self.directory.path().join("spool.tally.journal")
+    }
+
+    /// The journal drops all but the newest batches of each shard, as it does when there are too many.
+    fn keep_recent(&self, count: u64) {
+        if let Ok(journal) = rusqlite::Connection::open(self.journal()) {
+            let newest = "SELECT max(sequence) FROM recent AS other WHERE other.shard = recent.shard";
+            // A journal that was not opened yet has no batches.
+            let _ = journal.execute(&format!("DELETE FROM recent WHERE sequence + ?1 <= ({newest})"), [count as i64]);
+        }
+    }
+
+    fn lost(&self) -> u64 {
+        self.drain.as_ref().and_then(|drain| drain.record()).map_or(0, |record| record.lost)
+    }
+
     fn hits(&self, path: &str) -> Counter {
         self.hits.with(&[path]).unwrap()
     }
@@ -195,7 +222,7 @@ impl Host {
     fn drain(&mut self, paper: &Arc<Mutex<Paper>>, faults: &[Option<Fault>]) -> bool {
         *self.faults.lock().unwrap() = faults.to_vec();
         let wire = Wire { paper: Arc::clone(paper), faults: Arc::clone(&self.faults) };
-        let journal = self.directory.path().join("spool.tally.journal");
+        let journal = self.journal();
         let drain = self.drain.get_or_insert_with(|| {
             Drain::new(Box::new(wire), Some(journal), "host".to_owned(), Duration::from_secs(30))
         });
@@ -224,6 +251,11 @@ enum Step {
     Crash {
         host: usize,
     },
+    /// Its journal drops all but this many batches of each shard.
+    Forget {
+        host: usize,
+        keep: u64,
+    },
     /// A shard is lost.
     Reset {
         shard: usize,
@@ -242,7 +274,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(host, path, amount)| Step::Count { host, path, amount }),
         2 => (host.clone(), path).prop_map(|(host, path)| Step::Observe { host, path }),
         4 => (host.clone(), prop::collection::vec(fault, 0..9)).prop_map(|(host, faults)| Step::Drain { host, faults }),
-        1 => host.prop_map(|host| Step::Crash { host }),
+        1 => host.clone().prop_map(|host| Step::Crash { host }),
+        1 => (host, 0u64..4).prop_map(|(host, keep)| Step::Forget { host, keep }),
         1 => (0usize..2).prop_map(|shard| Step::Reset { shard }),
         1 => Just(Step::Keep),
         1 => Just(Step::PutBack),
@@ -275,6 +308,7 @@ proptest! {
                 }
                 Step::Drain { host, faults } => _ = hosts[host].drain(&paper, &faults),
                 Step::Crash { host } => hosts[host].drain = None,
+                Step::Forget { host, keep } => hosts[host].keep_recent(keep),
                 Step::Reset { shard } => {
                     paper.lock().unwrap().reset(shard);
                     kept = None;
@@ -293,8 +327,14 @@ proptest! {
             counted.entry(("hits", path)).or_default().0 += 2;
         }
         let paper = paper.lock().unwrap();
+        let (missing, said) = (paper.missing(), hosts.iter().map(Host::lost).sum::<u64>());
+        prop_assert!(missing <= said, "{} batches are missing, {} were said to be lost", missing, said);
         for ((name, path), (whole, rest)) in counted {
             let found = paper.number(name, path);
+            if missing > 0 {
+                prop_assert!(found.0 <= whole && found.1 < rest + 1e-9, "{} {}: too much", name, path);
+                continue;
+            }
             prop_assert_eq!(found.0, whole, "{} {}", name, path);
             prop_assert!((found.1 - rest).abs() < 1e-9, "{} {}: {} instead of {}", name, path, found.1, rest);
         }
@@ -316,6 +356,35 @@ fn a_removal_on_one_host_reaches_the_other_which_starts_anew() {
     hosts[1].hits("a").inc_by(2.0).unwrap();
     assert!(hosts[1].drain(&paper, &[]));
     assert_eq!(paper.lock().unwrap().number("hits", "a"), (3, 0.0));
+}
+
+#[test]
+fn who_removes_all_the_time_holds_up_nobody() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut host = Host::new();
+    for number in 0..500 {
+        // So that a reading takes longer than a removal.
+        host.hits(&format!("c{number}")).inc();
+    }
+    let (hits, is_over, mut rounds) = (host.hits.clone(), AtomicBool::new(false), Vec::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                hits.with(&["b"]).unwrap().inc_by(7.0).unwrap();
+                hits.remove(&["b"]).unwrap();
+            }
+        });
+        for _ in 0..40 {
+            host.hits("a").inc();
+            rounds.push((host.drain(&paper, &[]), paper.lock().unwrap().number("hits", "b").0));
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(rounds.iter().all(|(is_drained, b)| *is_drained && *b <= 7), "of one life at most: {rounds:?}");
+    host.hits("b").inc_by(3.0).unwrap();
+    assert!(host.drain(&paper, &[]));
+    let paper = paper.lock().unwrap();
+    assert_eq!((paper.number("hits", "a"), paper.number("hits", "b")), ((40, 0.0), (3, 0.0)));
 }
 
 #[test]
@@ -348,7 +417,7 @@ fn a_lost_journal_counts_too_little_rather_than_too_much() {
     host.hits("a").inc_by(2.0).unwrap();
     assert!(host.drain(&paper, &[]));
     assert_eq!(paper.lock().unwrap().number("hits", "a"), (7, 0.0));
-    assert_eq!(host.drain.unwrap().record().lost, 1);
+    assert_eq!(host.lost(), 1);
 }
 
 #[test]
@@ -403,7 +472,7 @@ fn a_new_host_is_not_told_of_old_removals() {
 fn a_host_that_was_put_back_counts_no_batch_twice() {
     let paper = Arc::new(Mutex::new(Paper::new()));
     let mut host = Host::new();
-    let journal = host.directory.path().join("spool.tally.journal");
+    let journal = host.journal();
     // Of both shards.
     let count = |host: &Host| ["a", "bb"].into_iter().for_each(|path| host.hits(path).inc());
     count(&host);
@@ -425,6 +494,70 @@ fn a_host_that_was_put_back_counts_no_batch_twice() {
         let (whole, _) = paper.number("hits", path);
         assert!((5..=6).contains(&whole), "{whole} of six: at most what cannot be known is missing");
     }
+}
+
+#[test]
+fn a_host_that_was_put_back_by_one_batch_says_what_it_cannot_know() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut host = Host::new();
+    host.hits("a").inc();
+    assert!(host.drain(&paper, &[]));
+    host.drain = None;
+    let before = std::fs::read(host.journal()).unwrap();
+    host.hits("a").inc();
+    assert!(host.drain(&paper, &[]));
+    host.drain = None;
+    std::fs::write(host.journal(), before).unwrap();
+    host.hits("a").inc();
+    assert!(host.drain(&paper, &[]));
+    assert_eq!(host.lost(), 1, "whether the third was in the second batch is not known");
+    host.hits("a").inc_by(4.0).unwrap();
+    assert!(host.drain(&paper, &[]));
+    assert_eq!(paper.lock().unwrap().number("hits", "a"), (6, 0.0));
+}
+
+#[test]
+fn what_is_still_known_after_a_gap_is_sent_and_the_rest_is_counted_as_lost_once() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut host = Host::new();
+    let mut kept = None;
+    for _ in 0..6 {
+        host.hits("a").inc();
+        assert!(host.drain(&paper, &[]));
+        kept.get_or_insert_with(|| paper.lock().unwrap().clone());
+    }
+    *paper.lock().unwrap() = kept.unwrap();
+    host.keep_recent(2);
+    host.hits("a").inc();
+    // Greeted, told of the gap, and then the first batch behind it does not arrive, or nobody hears that it did.
+    assert!(!host.drain(&paper, &[Some(Fault::Request), None, None]));
+    assert!(!host.drain(&paper, &[Some(Fault::Reply), None, None]));
+    assert!(host.drain(&paper, &[]));
+    assert_eq!(paper.lock().unwrap().number("hits", "a"), (4, 0.0), "the first, the last two, and the new one");
+    assert_eq!((host.lost(), paper.lock().unwrap().missing()), (3, 3));
+}
+
+#[test]
+fn a_gauge_of_a_lost_batch_is_said_again() {
+    let paper = Arc::new(Mutex::new(Paper::new()));
+    let mut host = Host::new();
+    host.hits("a").inc();
+    assert!(host.drain(&paper, &[]));
+    let kept = paper.lock().unwrap().clone();
+    let registry = Registry::with_store(Store::File(Arc::clone(&host.spool)));
+    let depth = registry.gauge("depth", "").mode(GaugeMode::Sum).label_names(["path"]).register().unwrap();
+    depth.with(&["a"]).unwrap().set(3.0);
+    for _ in 0..3 {
+        host.hits("a").inc();
+        assert!(host.drain(&paper, &[]));
+    }
+    *paper.lock().unwrap() = kept;
+    host.keep_recent(1);
+    host.hits("a").inc();
+    assert!(host.drain(&paper, &[]));
+    let paper = paper.lock().unwrap();
+    let said: Vec<_> = paper.shards.iter().flat_map(|shard| shard.gauges.values()).flatten().collect();
+    assert_eq!(said.iter().map(|value| value.value).collect::<Vec<_>>(), [3.0]);
 }
 
 #[test]

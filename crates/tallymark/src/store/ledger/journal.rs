@@ -8,8 +8,8 @@
 //! about a spool that is not there any more is forgotten.
 
 use std::collections::HashMap;
-use std::fs::OpenOptions;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,9 +22,12 @@ use super::sent::{Sent, SentValue};
 use super::{Batch, Reason, Trouble};
 use crate::record::{self, Reader};
 
-/// How many batches, and how many of their bytes, are kept to be sent again after a store has come back without them.
+/// How many batches of a shard, and how many bytes of all shards' together, are kept to be sent again after a store has
+/// come back without them.
 const RECENT: u64 = 4096;
 const RECENT_BYTES: i64 = 32 << 20;
+/// The bytes where they are this process's own memory.
+const RECENT_BYTES_IN_MEMORY: i64 = 2 << 20;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -44,6 +47,9 @@ pub(crate) struct Journal {
     resets: i64,
     /// Which file it is: device and number.
     identity: Option<(u64, u64)>,
+    /// How many bytes of batches are kept, and how many have come to them since somebody looked.
+    most: i64,
+    untrimmed: i64,
     /// Whose journal it is.
     pub(crate) spool: u128,
     pub(crate) writer: u128,
@@ -94,15 +100,19 @@ impl Record {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let database = Connection::open_with_flags(place, flags).ok()?;
         database.busy_timeout(Duration::from_secs(1)).ok()?;
-        let float = |name: &str| state(&database, name).ok().flatten().unwrap_or(0.0);
-        let number = |name: &str| state(&database, name).ok().flatten().map_or(0, |number: i64| number as u64);
-        let failed = Reason::ALL.into_iter().map(|reason| (reason, number(&format!("failed {}", reason.name()))));
-        Some(Record {
-            last: float("last"),
-            seconds: float("seconds"),
-            waiting: number("waiting"),
-            failed: failed.collect(),
-            lost: number("lost"),
+        Record::of(&database).ok()
+    }
+
+    fn of(database: &Connection) -> rusqlite::Result<Record> {
+        let float = |name: &str| state(database, name).map(|float| float.unwrap_or(0.0));
+        let number = |name: &str| state(database, name).map(|number: Option<i64>| number.unwrap_or(0) as u64);
+        let failed = Reason::ALL.into_iter().map(|reason| Ok((reason, number(&format!("failed {}", reason.name()))?)));
+        Ok(Record {
+            last: float("last")?,
+            seconds: float("seconds")?,
+            waiting: number("waiting")?,
+            failed: failed.collect::<rusqlite::Result<_>>()?,
+            lost: number("lost")?,
         })
     }
 }
@@ -118,12 +128,16 @@ impl Journal {
         let still = fork::still();
         let opened = open(place).map_err(|error| trouble(&shown, &error));
         drop(still);
+        let most = if place.is_some() { RECENT_BYTES } else { RECENT_BYTES_IN_MEMORY };
         let mut journal = Journal {
             place: shown,
             database: opened?,
             version: 0,
             resets: -1,
             identity: None,
+            most,
+            // Others have put batches there: the first commit looks.
+            untrimmed: most,
             spool,
             writer: 0,
             shards: Vec::new(),
@@ -168,18 +182,15 @@ impl Journal {
     /// Takes these values as sent, and these removals as told, where that cannot be known: then too little is counted
     /// rather than too much.
     pub(crate) fn settle(&mut self, values: Vec<(u32, usize, Sent)>, removals: &[(Vec<u8>, u64)]) -> Answer<()> {
-        self.write(|transaction, version| {
-            for (series, shard, sent) in &values {
-                // CAST: shards are numbered in 32 bits.
-                put_sent(transaction, *series, *shard as u32, version, sent)?;
-            }
+        let is_lost = !values.is_empty();
+        self.take_as_sent(values)?;
+        self.write(|transaction, _| {
             for (mark, generation) in removals {
                 put_mark(transaction, mark, *generation)?;
             }
-            add(transaction, "lost", i64::from(!values.is_empty()))?;
+            add(transaction, "lost", i64::from(is_lost))?;
             put(transaction, "unsettled", 0)
         })?;
-        self.sent.extend(values.into_iter().map(|(series, _, sent)| (series, sent)));
         self.marks.extend(removals.iter().cloned());
         Ok(())
     }
@@ -334,23 +345,26 @@ impl Journal {
     pub(crate) fn commit(&mut self, shards: &[usize]) -> Answer<()> {
         let done: Vec<Outstanding> =
             shards.iter().filter_map(|shard| self.shards[*shard].outstanding.clone()).collect();
+        let (most, mut untrimmed) = (self.most, self.untrimmed);
         self.write(|transaction, version| {
             for Outstanding { batch, effects } in &done {
                 transaction
                     .prepare_cached("UPDATE shards SET sequence = ?2, batch = NULL, effects = NULL WHERE shard = ?1")?
                     .execute(params![batch.shard, batch.sequence as i64])?;
-                transaction.prepare_cached("INSERT OR REPLACE INTO recent VALUES (?1, ?2, ?3)")?.execute(params![
-                    batch.shard,
-                    batch.sequence as i64,
-                    batch.encode()
-                ])?;
+                let bytes = batch.encode();
+                untrimmed += bytes.len() as i64;
+                keep(transaction, batch, &bytes)?;
                 for (series, sent) in effects {
                     put_sent(transaction, *series, batch.shard, version, sent)?;
                 }
-                trim(transaction, batch)?;
+            }
+            if untrimmed > most / 16 {
+                untrimmed = 0;
+                trim(transaction, most - most / 16)?;
             }
             Ok(())
         })?;
+        self.untrimmed = untrimmed;
         for Outstanding { batch, effects } in done {
             let shard = &mut self.shards[batch.shard as usize];
             (shard.sequence, shard.outstanding) = (batch.sequence, None);
@@ -359,8 +373,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Batches that the shard took, from the one behind `last` on; `None` if they are not all here.
-    pub(crate) fn since(&self, shard: usize, last: u64) -> Answer<Option<Vec<Batch>>> {
+    /// Batches that the shard took after the one with the number `last`, those of them that are still here.
+    pub(crate) fn since(&self, shard: usize, last: u64) -> Answer<Vec<Batch>> {
         let _still = fork::still();
         let read = || {
             let mut statement = self
@@ -370,9 +384,22 @@ impl Journal {
             rows.collect::<Result<Vec<_>, _>>()
         };
         let bytes = read().map_err(|error| trouble(&self.place, &error))?;
-        let batches: Option<Vec<Batch>> = bytes.iter().map(|bytes| Batch::decode(bytes)).collect();
-        let wanted = self.shards[shard].sequence.saturating_sub(last);
-        Ok(batches.filter(|batches| batches.len() as u64 == wanted))
+        Ok(bytes.iter().filter_map(|bytes| Batch::decode(bytes)).collect())
+    }
+
+    /// Counts as lost what lies between the batch with the number `last`, which the shard has, and this one, which may
+    /// be sent more than once until it is taken: they are counted once. Gauges that they spoke of are to be said again.
+    pub(crate) fn give_up(&mut self, last: u64, batch: &Batch) -> Answer<()> {
+        let name = format!("gap {}", batch.shard);
+        let gap = format!("{:x} {:x} {last} {}", batch.writer, batch.epoch, batch.sequence);
+        self.write(|transaction, _| {
+            put(transaction, "gauges", 1)?;
+            if state::<String>(transaction, &name)?.as_ref() == Some(&gap) {
+                return Ok(());
+            }
+            put(transaction, &name, &gap)?;
+            add(transaction, "lost", (batch.sequence - last - 1) as i64)
+        })
     }
 
     /// Notes that the ledger was told of a removal.
@@ -411,22 +438,10 @@ impl Journal {
         })
     }
 
-    /// Notes that a batch was given up.
-    pub(crate) fn lost(&mut self) -> Answer<()> {
-        self.write(|transaction, _| add(transaction, "lost", 1))
-    }
-
     /// How draining has gone.
     pub(crate) fn record(&self) -> Answer<Record> {
-        let failed =
-            Reason::ALL.into_iter().map(|reason| Ok((reason, self.number(&format!("failed {}", reason.name()))?)));
-        Ok(Record {
-            last: self.state("last")?.unwrap_or(0.0),
-            seconds: self.state("seconds")?.unwrap_or(0.0),
-            waiting: self.number("waiting")?,
-            failed: failed.collect::<Answer<Vec<_>>>()?,
-            lost: self.number("lost")?,
-        })
+        let _still = fork::still();
+        Record::of(&self.database).map_err(|error| trouble(&self.place, &error))
     }
 
     fn state<T: FromSql>(&self, name: &str) -> Answer<Option<T>> {
@@ -460,9 +475,7 @@ impl Journal {
 fn open(place: Option<&Path>) -> rusqlite::Result<Connection> {
     let database = match place {
         Some(place) => {
-            // Made here for its mode, which SQLite gives the files beside it, too. If it cannot be, SQLite says why.
-            // Not opened if it is there: closing it again would give up locks that SQLite holds on it elsewhere.
-            let _ = OpenOptions::new().append(true).create_new(true).mode(0o600).open(place);
+            make(place);
             Connection::open(place)?
         }
         None => Connection::open_in_memory()?,
@@ -472,6 +485,17 @@ fn open(place: Option<&Path>) -> rusqlite::Result<Connection> {
     database.pragma_update(None, "synchronous", "normal")?;
     database.execute_batch(SCHEMA)?;
     Ok(database)
+}
+
+/// Makes the file for those who share the spool, whose mode it gets; SQLite gives that to the files beside it, too. If it
+/// cannot be made, SQLite says why. Not opened if it is there: closing it again would give up locks that SQLite holds on
+/// it elsewhere.
+fn make(place: &Path) {
+    let mode = std::fs::metadata(place.with_extension("")).map_or(0o600, |spool| spool.mode() & 0o666);
+    if let Ok(file) = OpenOptions::new().append(true).create_new(true).mode(0o600).open(place) {
+        // The umask takes something from what a file is made with only.
+        let _ = file.set_permissions(Permissions::from_mode(mode));
+    }
 }
 
 fn trouble(place: &Path, error: &rusqlite::Error) -> Trouble {
@@ -509,19 +533,23 @@ fn put_mark(transaction: &Transaction<'_>, mark: &[u8], generation: u64) -> rusq
     statement.execute(params![mark, generation as i64]).map(drop)
 }
 
-/// Drops the oldest batches where there are too many, or too much of them.
-fn trim(transaction: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
+/// Keeps a batch to be sent again, and drops the one that is too old for that.
+fn keep(transaction: &Transaction<'_>, batch: &Batch, bytes: &[u8]) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO recent VALUES (?1, ?2, ?3)")?;
+    insert.execute(params![batch.shard, batch.sequence as i64, bytes])?;
     let mut delete = transaction.prepare_cached("DELETE FROM recent WHERE shard = ?1 AND sequence <= ?2")?;
-    delete.execute(params![batch.shard, batch.sequence.saturating_sub(RECENT) as i64])?;
-    if batch.sequence.is_multiple_of(64) {
-        let bytes: i64 = transaction
-            .prepare_cached("SELECT coalesce(sum(length(batch)), 0) FROM recent WHERE shard = ?1")?
-            .query_row([batch.shard], |row| row.get(0))?;
-        if bytes > RECENT_BYTES {
-            delete.execute(params![batch.shard, batch.sequence.saturating_sub(64) as i64])?;
-        }
-    }
-    Ok(())
+    delete.execute(params![batch.shard, batch.sequence.saturating_sub(RECENT) as i64]).map(drop)
+}
+
+/// Drops the oldest batches where there are more bytes: every shard keeps as many of its newest. The sizes are taken
+/// before anything is sorted, so that only they are.
+fn trim(transaction: &Transaction<'_>, most: i64) -> rusqlite::Result<()> {
+    let sql = "
+        WITH sizes AS (SELECT shard, sequence, length(batch) AS size FROM recent),
+            ages AS (SELECT *, row_number() OVER (PARTITION BY shard ORDER BY sequence DESC) AS age FROM sizes),
+            sums AS (SELECT shard, sequence, sum(size) OVER (ORDER BY age, shard) AS bytes FROM ages)
+        DELETE FROM recent WHERE (shard, sequence) IN (SELECT shard, sequence FROM sums WHERE bytes > ?1)";
+    transaction.prepare_cached(sql)?.execute([most]).map(drop)
 }
 
 fn encode_effects(effects: &[(u32, Sent)]) -> Vec<u8> {
@@ -540,4 +568,74 @@ fn decode_outstanding(batch: &[u8], effects: &[u8]) -> Option<Outstanding> {
     let effect = |_| Some((u32::try_from(reader.number()?).ok()?, Sent::decode(reader.bytes()?)?));
     let effects = (0..count).map(effect).collect::<Option<Vec<_>>>()?;
     Some(Outstanding { batch: Batch::decode(batch)?, effects })
+}
+
+#[cfg(test)]
+mod tests {
+    use tallymark_model::{Family, Kind};
+
+    use super::*;
+    use crate::series::Note;
+    use crate::store::ledger::{Change, Delta};
+
+    /// Sends batches of ten kilobytes to these shards, one after the other.
+    fn fill(journal: &mut Journal, shards: impl IntoIterator<Item = usize>) {
+        journal.make_shards(2);
+        for shard in shards {
+            let notes = vec![Note { part: 0, stamp: 1, bytes: vec![0; 10_000] }];
+            let change = Change { family: 0, labels: Vec::new(), created: 0.0, delta: Delta::Nothing, notes };
+            let batch = Batch {
+                writer: journal.writer,
+                shard: shard as u32,
+                epoch: 1,
+                sequence: journal.shards[shard].sequence + 1,
+                rebase: false,
+                families: vec![Family::named(Kind::Counter, "hits", "").into()],
+                changes: vec![change],
+            };
+            journal.begin(&[Outstanding { batch, effects: Vec::new() }]).unwrap();
+            journal.commit(&[shard]).unwrap();
+        }
+    }
+
+    fn kept(journal: &Journal, shard: usize) -> Vec<u64> {
+        journal.since(shard, 0).unwrap().iter().map(|batch| batch.sequence).collect()
+    }
+
+    #[test]
+    fn as_many_batches_are_kept_as_fit_of_all_shards_together() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(Some(&directory.path().join("spool.journal")), 1).unwrap();
+        (journal.most, journal.untrimmed) = (1_000_000, 0);
+        fill(&mut journal, (0..3).map(|_| 1).chain((0..200).map(|_| 0)));
+        assert_eq!(kept(&journal, 1), [1, 2, 3]);
+        let busy = kept(&journal, 0);
+        assert!((80..=97).contains(&busy.len()), "{} of the busy shard", busy.len());
+        assert!(busy.iter().copied().eq(201 - busy.len() as u64..=200), "the newest");
+    }
+
+    #[test]
+    fn in_memory_fewer_batches_are_kept() {
+        let mut journal = Journal::open(None, 1).unwrap();
+        fill(&mut journal, (0..500).map(|number| number % 2));
+        let count = kept(&journal, 0).len() + kept(&journal, 1).len();
+        assert!((150..=210).contains(&count), "{count} of ten kilobytes each");
+    }
+
+    #[test]
+    fn whoever_may_use_the_spool_may_use_its_journal() {
+        for mode in [0o600, 0o660] {
+            let directory = tempfile::tempdir().unwrap();
+            let spool = directory.path().join("spool.tally");
+            std::fs::write(&spool, "").unwrap();
+            std::fs::set_permissions(&spool, Permissions::from_mode(mode)).unwrap();
+            let mut journal = Journal::open(Some(&directory.path().join("spool.tally.journal")), 1).unwrap();
+            fill(&mut journal, [0]);
+            let files: Vec<_> = std::fs::read_dir(directory.path()).unwrap().flatten().collect();
+            assert_eq!(files.len(), 4, "the spool, the journal, and what SQLite makes beside it");
+            for file in files {
+                assert_eq!(file.metadata().unwrap().mode() & 0o777, mode, "{}", file.path().display());
+            }
+        }
+    }
 }

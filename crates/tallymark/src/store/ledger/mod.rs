@@ -37,7 +37,6 @@ use tallymark_model::{Family, Labels};
 
 pub(crate) use batch::{Batch, Change, Delta};
 pub(crate) use drain::encode_removal;
-pub(crate) use journal::Record;
 #[cfg(feature = "redis")]
 pub(crate) use redis::{RedisGroups, Target};
 pub(crate) use sqlite::SqliteGroups;

@@ -63,6 +63,8 @@ struct State {
     trouble: Option<Reason>,
     /// Types that were not shown at the last scrape.
     conflicts: Vec<Conflict>,
+    /// How draining had gone when it was last known.
+    record: Record,
 }
 
 impl LedgerStore {
@@ -254,11 +256,19 @@ impl LedgerStore {
         read
     }
 
-    /// How draining has gone on this host.
-    fn record(&self) -> Record {
+    /// How draining has gone on this host: what is known of it, where somebody else is at the journal, so that no counter
+    /// ever falls.
+    pub(crate) fn record(&self) -> Record {
         let active = self.active();
-        wait_for(&active.drain, Instant::now() + Duration::from_millis(100))
-            .map_or_else(Record::default, |drain| drain.record())
+        let found = match self.journal() {
+            Some(place) => Record::read(&place),
+            None => wait_for(&active.drain, Instant::now()).and_then(|drain| drain.record()),
+        };
+        let mut state = lock(&active.state);
+        if let Some(record) = found {
+            state.record = record;
+        }
+        state.record.clone()
     }
 
     fn timeout(&self) -> Trouble {
@@ -423,5 +433,40 @@ fn wait_for<T>(mutex: &Mutex<T>, limit: Instant) -> Option<MutexGuard<'_, T>> {
             Err(TryLockError::WouldBlock) if Instant::now() >= limit => return None,
             Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn how_draining_went_is_known_while_somebody_drains() {
+        let directory = tempfile::tempdir().unwrap();
+        for spool in ["memory", directory.path().join("spool.tally").to_str().unwrap()] {
+            let url = format!("sqlite:{}?sync=true&spool={spool}", directory.path().join("a.db").display());
+            let Store::Ledger(store) = Store::open(&url).unwrap() else { panic!("a ledger") };
+            store.flush(Duration::from_secs(9)).unwrap();
+            let before = store.record();
+            assert!(before.last > 0.0);
+            let active = store.active();
+            let _at_work = lock(&active.drain);
+            assert_eq!(store.record(), before);
+        }
+    }
+
+    #[test]
+    fn a_process_that_has_not_drained_knows_how_it_went() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}?sync=true", directory.path().join("a.db").display());
+        let open = || match Store::open(&url).unwrap() {
+            Store::Ledger(store) => store,
+            _ => panic!("a ledger"),
+        };
+        let (one, other) = (open(), open());
+        one.flush(Duration::from_secs(9)).unwrap();
+        assert_eq!(other.record(), one.record());
+        assert!(other.record().last > 0.0);
     }
 }
