@@ -839,6 +839,27 @@ fn slots_that_move_while_batches_come_lose_nothing() {
 }
 
 #[test]
+fn whoever_may_not_follow_a_key_that_is_being_moved_hears_so() {
+    let (cluster, mut ledger) = on_a_cluster();
+    greeting(&mut ledger).unwrap();
+    let key = "tallymark";
+    let slot: u64 = cluster.servers[0].ask(&format!("CLUSTER KEYSLOT {key}"));
+    let has_it = |server: &usize| cluster.servers[*server].ask::<u64>(&format!("CLUSTER COUNTKEYSINSLOT {slot}")) == 1;
+    let from = (0..3).find(has_it).unwrap();
+    let to = (from + 1) % 3;
+    let (source, target) = (&cluster.servers[from], &cluster.servers[to]);
+    target.ask::<()>(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", cluster.id(from)));
+    source.ask::<()>(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", cluster.id(to)));
+    source.ask::<()>(&format!("MIGRATE 127.0.0.1 {} {key} 0 10000", target.port));
+    target.ask::<()>("ACL SETUSER default -asking");
+    let refused = trouble(&mut ledger);
+    assert!(refused.reason == Reason::Denied && refused.message.contains("asking"), "{refused}");
+
+    target.ask::<()>("ACL SETUSER default +asking");
+    greeting(&mut ledger).unwrap();
+}
+
+#[test]
 fn a_cluster_goes_on_with_the_servers_it_has_and_with_the_replica_of_the_one_it_lost() {
     let mut cluster = Cluster::start();
     cluster.add_replica_of(0);
