@@ -400,10 +400,15 @@ fn total_value(family: &Family, value: StoredValue, notes: &[Note]) -> Value {
             Value::Histogram { counts, sum: sum.value(), exemplars: in_order(exemplars()) }
         }
         (_, StoredValue::Total(Total::Number { whole, mut rest })) => {
-            // 2⁵³ and more are split, so that the exact sum sees both halves exactly.
-            rest.add((whole >> 32) as f64 * 4_294_967_296.0);
-            rest.add((whole & 0xffff_ffff) as f64);
-            Value::Counter { total: rest.value(), exemplar: exemplars().next().map(|(_, e)| Box::new(e)) }
+            let mut total = whole as f64;
+            // Mostly there are whole increments only.
+            if rest.value() != 0.0 {
+                // 2⁵³ and more are split, so that the exact sum sees both halves exactly.
+                rest.add((whole >> 32) as f64 * 4_294_967_296.0);
+                rest.add((whole & 0xffff_ffff) as f64);
+                total = rest.value();
+            }
+            Value::Counter { total, exemplar: exemplars().next().map(|(_, e)| Box::new(e)) }
         }
         (_, StoredValue::Total(Total::Gauge(values))) => Value::Gauge(newest(&gauge::of_host(&values))),
         (_, StoredValue::Gauge(values)) => Value::Gauge(newest(&values)),
