@@ -28,6 +28,7 @@ mod spool;
 mod sqlite;
 mod store;
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -146,6 +147,15 @@ pub(crate) struct StoredSeries {
     pub(crate) used: u64,
     pub(crate) value: StoredValue,
     pub(crate) notes: Vec<Note>,
+}
+
+impl StoredSeries {
+    /// Which of two is shown first: as a file has them, in the order of their creation.
+    pub(crate) fn order(&self, other: &StoredSeries) -> Ordering {
+        let names = || self.family.name().cmp(other.family.name());
+        let labels = || self.labels.values().cmp(other.labels.values());
+        self.created.total_cmp(&other.created).then_with(names).then_with(labels)
+    }
 }
 
 /// What remains of the values of writers that have ended.

@@ -171,12 +171,7 @@ impl LedgerStore {
     }
 
     fn merge(&self, mut stored: Stored) -> Merged {
-        // As a file has them: in the order of their creation, whatever order the store has.
-        stored.series.sort_unstable_by(|one, other| {
-            let names = || one.family.name().cmp(other.family.name());
-            let labels = || one.labels.values().cmp(other.labels.values());
-            one.created.total_cmp(&other.created).then_with(names).then_with(labels)
-        });
+        stored.series.sort_unstable_by(StoredSeries::order);
         let limits = self.settings.limits;
         let mut users: HashMap<u64, u32> = HashMap::new();
         stored.users.iter().for_each(|(family, more)| *users.entry(*family).or_default() += more);

@@ -49,7 +49,9 @@ impl Database {
         let until = limit.min(Instant::now() + self.timeout);
         loop {
             match self.attempt(make, &mut work) {
-                Err(trouble) if trouble.reason == Reason::Timeout && Instant::now() < until => std::thread::sleep(AGAIN),
+                Err(trouble) if trouble.reason == Reason::Timeout && Instant::now() < until => {
+                    std::thread::sleep(AGAIN)
+                }
                 done => return done,
             }
         }
