@@ -14,7 +14,7 @@ use redis::{Value, cmd};
 use tallymark_cells::Shape;
 use tallymark_model::{Family, Labels};
 
-use super::super::{GaugeValue, Removal, Stored, StoredSeries, StoredValue, Trouble};
+use super::super::{GaugeValue, HeldSeries, Removal, Stored, StoredValue, Trouble};
 use super::layout::{self, ENDED, FORMAT, Numbers, Row};
 use super::scripts::Call;
 use super::{Redis, epoch_of};
@@ -113,7 +113,7 @@ impl Found {
     }
 
     /// The series with what its fields say; `None` if they do not say it.
-    fn stored(&mut self, families: &HashMap<u64, Arc<Family>, RandomState>, look: &Look) -> Option<StoredSeries> {
+    fn stored(&mut self, families: &HashMap<u64, Arc<Family>, RandomState>, look: &Look) -> Option<HeldSeries> {
         let family = families.get(&self.family?)?;
         if self.known.is_none() {
             self.known = Some((shape(family), Arc::new(family.labels(&label_values(&self.name)?).ok()?)));
@@ -123,11 +123,12 @@ impl Found {
         let (_, labels) = self.known.as_ref()?;
         let numbers = self.numbers.take()?;
         let gauges = || self.gauges.iter().flat_map(|(writer, text)| look.gauge_values(writer, text)).collect();
-        Some(StoredSeries {
+        Some(HeldSeries {
             family: Arc::clone(family),
             labels: Arc::clone(labels),
             created: numbers.created,
-            used: numbers.used.saturating_mul(1000),
+            in_use: false,
+            idle_since: numbers.used.saturating_mul(1000),
             value: numbers.total.map_or_else(|| StoredValue::Gauge(gauges()), StoredValue::Total),
             notes: self.notes.iter().filter_map(|(part, text)| layout::note(family, *part, text)).collect(),
         })
@@ -211,7 +212,7 @@ impl Fields {
     }
 
     /// The series that are there, in the order in which they are shown.
-    fn stored(&mut self, look: &Look) -> Vec<StoredSeries> {
+    fn stored(&mut self, look: &Look) -> Vec<HeldSeries> {
         let before = self.series.len();
         self.series.retain(Found::is_there);
         let (mut places, mut stored) = (Vec::with_capacity(before), Vec::with_capacity(before));
@@ -226,7 +227,7 @@ impl Fields {
             let mut order: Vec<usize> = (0..stored.len()).collect();
             order.sort_unstable_by(|one, other| stored[*one].order(&stored[*other]));
             self.arrange(order.into_iter().map(|index| places[index]));
-            stored.sort_unstable_by(StoredSeries::order);
+            stored.sort_unstable_by(HeldSeries::order);
         }
         if !is_in_order || self.series.len() != before {
             let places = self.series.iter().enumerate().map(|(place, found)| (Arc::clone(&found.name), place));
