@@ -30,13 +30,14 @@ pub(crate) struct Defined {
 pub(crate) struct HeldSeries {
     pub(crate) family: Arc<Family>,
     pub(crate) labels: Arc<Labels>,
-    /// Seconds since the Unix epoch.
+    /// Seconds since the Unix epoch, 0 if none was said.
     pub(crate) created: f64,
     pub(crate) value: StoredValue,
     pub(crate) notes: Vec<Note>,
-    /// Whether a process is known to have it now.
+    /// Whether a process is known to have it now. In a store of many hosts none is: those that use it mention it in time.
     pub(crate) in_use: bool,
-    /// When a process last had it, if none is known to: nanoseconds since the Unix epoch, 0 where that is not known.
+    /// When a process last had it, if none is known to, or a batch of a host was last about it: nanoseconds since the Unix
+    /// epoch by the store's clock, 0 where that is not known.
     pub(crate) idle_since: u64,
 }
 
@@ -344,6 +345,14 @@ impl Conflict {
 }
 
 impl HeldSeries {
+    /// Which of two is shown first: as a file has them, in the order of their creation.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn order(&self, other: &HeldSeries) -> std::cmp::Ordering {
+        let names = || self.family.name().cmp(other.family.name());
+        let labels = || self.labels.values().cmp(other.labels.values());
+        self.created.total_cmp(&other.created).then_with(names).then_with(labels)
+    }
+
     /// Adds another series of the same definition.
     pub(crate) fn add(&mut self, more: HeldSeries) {
         self.created = self.created.min(more.created);
@@ -400,10 +409,15 @@ fn total_value(family: &Family, value: StoredValue, notes: &[Note]) -> Value {
             Value::Histogram { counts, sum: sum.value(), exemplars: in_order(exemplars()) }
         }
         (_, StoredValue::Total(Total::Number { whole, mut rest })) => {
-            // 2⁵³ and more are split, so that the exact sum sees both halves exactly.
-            rest.add((whole >> 32) as f64 * 4_294_967_296.0);
-            rest.add((whole & 0xffff_ffff) as f64);
-            Value::Counter { total: rest.value(), exemplar: exemplars().next().map(|(_, e)| Box::new(e)) }
+            let mut total = whole as f64;
+            // Mostly there are whole increments only.
+            if rest.value() != 0.0 {
+                // 2⁵³ and more are split, so that the exact sum sees both halves exactly.
+                rest.add((whole >> 32) as f64 * 4_294_967_296.0);
+                rest.add((whole & 0xffff_ffff) as f64);
+                total = rest.value();
+            }
+            Value::Counter { total, exemplar: exemplars().next().map(|(_, e)| Box::new(e)) }
         }
         (_, StoredValue::Total(Total::Gauge(values))) => Value::Gauge(newest(&gauge::of_host(&values))),
         (_, StoredValue::Gauge(values)) => Value::Gauge(newest(&values)),

@@ -15,7 +15,7 @@ use tallymark_cells::file::Total;
 use tallymark_model::{Exemplar, Family, GaugeMode, Kind};
 
 use super::{
-    Answer, Batch, Change, Delta, GaugeValue, Greeting, Hello, Ledger, Removal, Stored, StoredSeries, StoredValue,
+    Answer, Batch, Change, Delta, GaugeValue, Greeting, HeldSeries, Hello, Ledger, Removal, Stored, StoredValue,
 };
 use crate::record;
 use crate::series::Note;
@@ -165,8 +165,8 @@ pub(crate) fn read(ledger: &mut dyn Ledger) -> Stored {
     ledger.read(soon()).unwrap()
 }
 
-pub(crate) fn find<'a>(stored: &'a Stored, family: &Family, labels: &[&str]) -> Option<&'a StoredSeries> {
-    let is_it = |one: &&StoredSeries| {
+pub(crate) fn find<'a>(stored: &'a Stored, family: &Family, labels: &[&str]) -> Option<&'a HeldSeries> {
+    let is_it = |one: &&HeldSeries| {
         *one.family == *family && one.labels.values().iter().map(|value| &**value).eq(labels.iter().copied())
     };
     let mut found = stored.series.iter().filter(is_it);
@@ -440,10 +440,10 @@ pub(crate) fn a_series_that_is_mentioned_is_there_and_used(ledger: &mut dyn Ledg
         let family = family(kind, kind.as_str(), &["l"]);
         let now = writer.greet(ledger, Duration::from_secs(3600)).now;
         writer.send(ledger, &family, change(&["x"], Delta::Nothing));
-        let first = find(&read(ledger), &family, &["x"]).unwrap().used;
+        let first = find(&read(ledger), &family, &["x"]).unwrap().idle_since;
         let between = writer.greet(ledger, Duration::from_secs(3600)).now;
         writer.send(ledger, &family, change(&["x"], Delta::Nothing));
-        let second = find(&read(ledger), &family, &["x"]).unwrap().used;
+        let second = find(&read(ledger), &family, &["x"]).unwrap().idle_since;
 
         assert!(now <= first && first <= between && between <= second, "{kind}");
     }

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use tallymark_cells::Shape;
 use tallymark_cells::file::{ProcessValue, keep_of};
-use tallymark_model::{Family, Labels};
+use tallymark_model::Family;
 
 pub(crate) use batch::{Batch, Change, Delta};
 pub(crate) use drain::encode_removal;
@@ -43,11 +43,10 @@ pub(crate) use sqlite::SqliteGroups;
 pub use store::LedgerStore;
 
 pub(crate) use crate::gauge::GaugeValue;
-pub(crate) use crate::merge::StoredValue;
+pub(crate) use crate::merge::{HeldSeries, StoredValue};
 
 use crate::Error;
 use crate::family::shape;
-use crate::series::Note;
 
 /// A store that many spools feed. One connection to it, used by one thread at a time, opened at the first use and again
 /// after a failure.
@@ -126,25 +125,13 @@ pub(crate) struct Removal {
 /// Everything in a store.
 #[derive(Default)]
 pub(crate) struct Stored {
-    pub(crate) series: Vec<StoredSeries>,
+    pub(crate) series: Vec<HeldSeries>,
     /// How many live processes count in which family, by [`crate::record::family_id`].
     pub(crate) users: Vec<(u64, u32)>,
     /// Live processes of all live writers.
     pub(crate) processes: u64,
     /// The store's clock: nanoseconds since the Unix epoch.
     pub(crate) now: u64,
-}
-
-/// A series in a store.
-pub(crate) struct StoredSeries {
-    pub(crate) family: Arc<Family>,
-    pub(crate) labels: Arc<Labels>,
-    /// Seconds since the Unix epoch, 0 if none was said.
-    pub(crate) created: f64,
-    /// When a batch was last about it, by the store's clock.
-    pub(crate) used: u64,
-    pub(crate) value: StoredValue,
-    pub(crate) notes: Vec<Note>,
 }
 
 /// What remains of the values of writers that have ended.

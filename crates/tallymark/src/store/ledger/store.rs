@@ -17,8 +17,8 @@ use tallymark_model::{FamilySnapshot, Kind, Value};
 
 use super::drain::Drain;
 use super::journal::Record;
-use super::{Ledger, Reason, Stored, StoredSeries, Trouble};
-use crate::merge::{self, Conflict, Defined, HeldSeries, Merged};
+use super::{HeldSeries, Ledger, Reason, Stored, Trouble};
+use crate::merge::{self, Conflict, Defined, Merged};
 use crate::own_metrics::{self, about, counter, gauge};
 use crate::store::url::Settings;
 use crate::store::{StoreReading, groups};
@@ -173,25 +173,20 @@ impl LedgerStore {
     }
 
     fn merge(&self, mut stored: Stored) -> Merged {
-        // As a file has them: in the order of their creation, whatever order the store has.
-        stored.series.sort_unstable_by(|one, other| {
-            let names = || one.family.name().cmp(other.family.name());
-            let labels = || one.labels.values().cmp(other.labels.values());
-            one.created.total_cmp(&other.created).then_with(names).then_with(labels)
-        });
+        stored.series.sort_unstable_by(HeldSeries::order);
         let limits = self.settings.limits;
         let mut users: HashMap<u64, u32> = HashMap::new();
         stored.users.iter().for_each(|(family, more)| *users.entry(*family).or_default() += more);
         let mut defined: Vec<Defined> = Vec::new();
         let mut seen = HashSet::new();
-        for StoredSeries { family, .. } in &stored.series {
+        for HeldSeries { family, .. } in &stored.series {
             // Each shard has definitions of its own; equal ones are one.
             if seen.insert(Arc::as_ptr(family)) && !defined.iter().any(|known| known.family == *family) {
                 let users = users.get(&record::family_id(family)).copied().unwrap_or(0);
                 defined.push(Defined { family: Arc::clone(family), users });
             }
         }
-        let merged = merge::add_up(defined, stored.series.into_iter().map(held), limits, stored.now);
+        let merged = merge::add_up(defined, stored.series.into_iter(), limits, stored.now);
         let active = self.active();
         let news = Conflict::news(&merged, &mut lock(&active.state).conflicts);
         for notice in news {
@@ -393,12 +388,6 @@ impl Drop for LedgerStore {
             inherited => std::mem::forget(inherited),
         }
     }
-}
-
-fn held(series: StoredSeries) -> HeldSeries {
-    let StoredSeries { family, labels, created, used, value, notes } = series;
-    // Hosts that use a series mention it in time.
-    HeldSeries { family, labels, created, value, notes, in_use: false, idle_since: used }
 }
 
 /// What the thread does.

@@ -1,4 +1,5 @@
--- Takes a batch, or nothing of it: everything is read and reckoned first, then written by one HSET.
+-- Takes a batch, or nothing of it: everything is read and reckoned first, then written by one HSET. That fields of gauges
+-- which have no values any more then go is tidiness: an empty text says the same.
 -- KEYS: the shard. ARGV: epoch, writer, sequence, 'rebase' or '', then five lists, each with its length before it:
 --   families: id, definition
 --   numbers: series, created, whole, rest
@@ -103,7 +104,7 @@ local function apply(keys, args)
   local gauges, gauges_end = list('s|', 3)
   local notes, notes_end = list('n|', 3)
   local now = clock()
-  local written, size = {own, args[3] .. ' ' .. now}, 2
+  local written, size, empty = {own, args[3] .. ' ' .. now}, 2, {}
   local function write(field, value)
     written[size + 1], written[size + 2] = field, value
     size = size + 2
@@ -131,8 +132,12 @@ local function apply(keys, args)
   for i = gauges, gauges_end, 3 do
     next = next + 1
     write(fields[next], earlier(string.match(values[next] or '', '^%S+'), args[i + 1]) .. ' ' .. now)
+    local field = 'g|' .. args[2] .. '|' .. args[i]
     if args[i + 2] ~= '' then
-      write('g|' .. args[2] .. '|' .. args[i], string.sub(args[i + 2], 2))
+      write(field, string.sub(args[i + 2], 2))
+    end
+    if args[i + 2] == '=' then
+      empty[#empty + 1] = field
     end
   end
   for i = notes, notes_end, 3 do
@@ -142,5 +147,8 @@ local function apply(keys, args)
     end
   end
   redis.call('HSET', shard, unpack(written))
+  if #empty > 0 then
+    redis.call('HDEL', shard, unpack(empty))
+  end
   return 'applied'
 end

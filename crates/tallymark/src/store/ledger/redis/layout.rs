@@ -26,6 +26,12 @@ pub(super) fn series(family: u64, labels: &[Box<str>]) -> String {
     format!("{family:016x}|{}", json!(labels))
 }
 
+/// The shard of the series with this name.
+pub(super) fn shard(name: &str, shards: usize) -> usize {
+    // CAST: usize has 64 bits at the most, and the rest is less than the number of shards.
+    (record::fnv(name.as_bytes()) % shards as u64) as usize
+}
+
 /// A number as text that gives the same number again.
 fn float(value: f64) -> String {
     format!("{value:?}").to_lowercase()
@@ -99,39 +105,43 @@ fn put<const WIDTH: usize>(arguments: &mut Vec<String>, list: Vec<[String; WIDTH
     arguments.extend(list.into_iter().flatten());
 }
 
-/// A series as it stands in a shard: when it was created and last used, and its numbers.
-pub(super) struct SeriesText<'a> {
+/// What a series' own field says: when it was created and last used, and its numbers.
+pub(super) struct Numbers {
     pub(super) created: f64,
     /// Microseconds since the Unix epoch.
     pub(super) used: u64,
-    numbers: &'a str,
+    /// `None` for gauges, which have theirs by writer.
+    pub(super) total: Option<Total>,
 }
 
-impl<'a> SeriesText<'a> {
-    pub(super) fn parse(text: &'a str) -> Option<SeriesText<'a>> {
+impl Numbers {
+    /// What the text says, if it is one of this shape.
+    pub(super) fn parse(text: &str, shape: Shape) -> Option<Numbers> {
         let mut parts = text.splitn(3, ' ');
         let (created, used) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some(SeriesText { created, used, numbers: parts.next().unwrap_or("") })
+        let total = match shape {
+            Shape::Gauge(_) => None,
+            shape => Some(total(parts.next()?, shape)?),
+        };
+        Some(Numbers { created, used, total })
     }
+}
 
-    /// The numbers, if they are ones of this shape; `None` for gauges, too, which have theirs by writer.
-    pub(super) fn total(&self, shape: Shape) -> Option<Total> {
-        let (first, second) = self.numbers.split_once(' ')?;
-        match shape {
-            Shape::Number => Some(Total::Number { whole: whole(first)?, rest: sum(second)? }),
-            Shape::Tally { counts: length } => {
-                let counts = second.split(',').map(whole).collect::<Option<Box<[u64]>>>()?;
-                (counts.len() == length).then_some(Total::Tally { counts, sum: sum(first)? })
-            }
-            _ => None,
+fn total(text: &str, shape: Shape) -> Option<Total> {
+    let (first, second) = text.split_once(' ')?;
+    match shape {
+        Shape::Number => Some(Total::Number { whole: whole(first)?, rest: sum(second)? }),
+        Shape::Tally { counts: length } => {
+            let counts = second.split(',').map(whole).collect::<Option<Box<[u64]>>>()?;
+            (counts.len() == length).then_some(Total::Tally { counts, sum: sum(first)? })
         }
+        _ => None,
     }
 }
 
 /// A count; one that has grown beyond 64 bits is the greatest there is.
 fn whole(text: &str) -> Option<u64> {
-    let number: u128 = text.parse().ok()?;
-    Some(u64::try_from(number).unwrap_or(u64::MAX))
+    text.parse().or_else(|_| text.parse::<u128>().map(|_| u64::MAX)).ok()
 }
 
 /// A float, or two with a comma between.

@@ -236,9 +236,7 @@ impl Ledger for Redis {
 
     fn shard_of(&self, family: &Family, labels: &[Box<str>]) -> usize {
         let shards = self.shards.unwrap_or(self.new_shards);
-        let name = layout::series(record::family_id(family), labels);
-        // CAST: less than the number of shards.
-        (record::fnv(name.as_bytes()) % u64::from(shards)) as usize
+        layout::shard(&layout::series(record::family_id(family), labels), shards as usize)
     }
 
     fn apply(&mut self, batches: &[Batch], limit: Instant) -> Vec<Result<Answer, Trouble>> {

@@ -4,16 +4,18 @@
 //! series is one field, so it is whole; a gauge is a field for each writer. What cannot be read, because somebody has
 //! edited it, is passed over.
 
-use std::collections::HashMap;
-use std::sync::{Arc, mpsc};
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::{self, SendError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
 use redis::{Value, cmd};
 use tallymark_cells::Shape;
 use tallymark_model::{Family, Labels};
 
-use super::super::{GaugeValue, Removal, Stored, StoredSeries, StoredValue, Trouble};
-use super::layout::{self, ENDED, FORMAT, Row, SeriesText};
+use super::super::{GaugeValue, HeldSeries, Removal, Stored, StoredValue, Trouble};
+use super::layout::{self, ENDED, FORMAT, Numbers, Row};
 use super::scripts::Call;
 use super::{Redis, epoch_of};
 use crate::family::shape;
@@ -21,6 +23,9 @@ use crate::record;
 
 /// How many fields a step reads: a server with a million series gives them in a millisecond, of which others wait.
 const STEP: usize = 1000;
+
+/// How many steps may wait for being taken apart.
+const AHEAD: usize = 4;
 
 /// How often a store is read because a shard was lost meanwhile.
 const ATTEMPTS: usize = 3;
@@ -37,23 +42,33 @@ pub(super) struct Look {
 }
 
 /// A series as its fields have it.
-#[derive(Default)]
 pub(super) struct Found {
+    pub(super) name: Arc<str>,
     pub(super) shard: usize,
-    /// What its name means, once that was needed.
-    labels: Option<Arc<Labels>>,
+    /// The id of its family.
+    family: Option<u64>,
+    /// What its name and its family mean, once that was needed.
+    known: Option<(Shape, Arc<Labels>)>,
+    /// What its own field says, until it is known what that means.
     text: String,
+    numbers: Option<Numbers>,
     /// Writers and their values.
-    pub(super) gauges: Vec<(String, String)>,
+    pub(super) gauges: Vec<(Arc<str>, String)>,
     notes: Vec<(u16, String)>,
 }
 
 /// What the shards have.
 #[derive(Default)]
 pub(super) struct Fields {
-    families: HashMap<u64, Arc<Family>>,
-    /// By name. Kept from one reading to the next, since most series were there before.
-    pub(super) series: HashMap<String, Found, foldhash::fast::RandomState>,
+    /// How many there are.
+    shards: usize,
+    families: HashMap<u64, Arc<Family>, RandomState>,
+    /// Kept from one reading to the next, since most series were there before.
+    pub(super) series: Vec<Found>,
+    /// Their places by name.
+    places: HashMap<Arc<str>, usize, RandomState>,
+    /// The writers that have fields of gauges.
+    pub(super) with_gauges: HashSet<Arc<str>>,
     /// Shard, writer, and the text with the number of its last batch.
     pub(super) sequences: Vec<(usize, String, String)>,
 }
@@ -79,29 +94,42 @@ impl Look {
 }
 
 impl Found {
+    fn new(name: Arc<str>, shard: usize) -> Found {
+        let family = name.split_once('|').and_then(|(id, _)| u64::from_str_radix(id, 16).ok());
+        let (gauges, notes) = (Vec::new(), Vec::new());
+        Found { name, shard, family, known: None, text: String::new(), numbers: None, gauges, notes }
+    }
+
     fn is_there(&self) -> bool {
-        !(self.text.is_empty() && self.gauges.is_empty() && self.notes.is_empty())
+        !(self.text.is_empty() && self.numbers.is_none() && self.gauges.is_empty() && self.notes.is_empty())
+    }
+
+    /// Takes what its own field says.
+    fn take(&mut self, text: String) {
+        match self.known {
+            Some((shape, _)) => self.numbers = Numbers::parse(&text, shape),
+            None => self.text = text,
+        }
     }
 
     /// The series with what its fields say; `None` if they do not say it.
-    fn stored(&mut self, family: &Arc<Family>, look: &Look, name: &str) -> Option<StoredSeries> {
-        let text = SeriesText::parse(&self.text)?;
-        let value = match shape(family) {
-            Shape::Gauge(_) => {
-                let gauges = self.gauges.iter();
-                StoredValue::Gauge(gauges.flat_map(|(writer, text)| look.gauge_values(writer, text)).collect())
-            }
-            shape => StoredValue::Total(text.total(shape)?),
-        };
-        if self.labels.is_none() {
-            self.labels = Some(Arc::new(family.labels(&label_values(name)?).ok()?));
+    fn stored(&mut self, families: &HashMap<u64, Arc<Family>, RandomState>, look: &Look) -> Option<HeldSeries> {
+        let family = families.get(&self.family?)?;
+        if self.known.is_none() {
+            self.known = Some((shape(family), Arc::new(family.labels(&label_values(&self.name)?).ok()?)));
+            let text = std::mem::take(&mut self.text);
+            self.take(text);
         }
-        Some(StoredSeries {
+        let (_, labels) = self.known.as_ref()?;
+        let numbers = self.numbers.take()?;
+        let gauges = || self.gauges.iter().flat_map(|(writer, text)| look.gauge_values(writer, text)).collect();
+        Some(HeldSeries {
             family: Arc::clone(family),
-            labels: Arc::clone(self.labels.as_ref()?),
-            created: text.created,
-            used: text.used.saturating_mul(1000),
-            value,
+            labels: Arc::clone(labels),
+            created: numbers.created,
+            in_use: false,
+            idle_since: numbers.used.saturating_mul(1000),
+            value: numbers.total.map_or_else(|| StoredValue::Gauge(gauges()), StoredValue::Total),
             notes: self.notes.iter().filter_map(|(part, text)| layout::note(family, *part, text)).collect(),
         })
     }
@@ -109,65 +137,110 @@ impl Found {
 
 impl Fields {
     /// Forgets what was read, but not which series there were.
-    fn begin(&mut self) {
+    fn begin(&mut self, shards: usize) {
+        if self.shards != shards {
+            *self = Fields { shards, ..Fields::default() };
+        }
         self.families.clear();
+        self.with_gauges.clear();
         self.sequences.clear();
-        for found in self.series.values_mut() {
+        for found in &mut self.series {
             found.text.clear();
+            found.numbers = None;
             found.gauges.clear();
             found.notes.clear();
         }
     }
 
-    fn take(&mut self, shard: usize, mut field: String, value: String) {
-        let Some((kind, rest)) = field.split_once('|') else { return };
+    fn take(&mut self, shard: usize, field: &str, value: String) {
+        let Some((kind, rest)) = field.split_at_checked(2) else { return };
         match kind {
             // By what it says: one that somebody has spoilt is nobody's.
-            "f" => {
+            "f|" => {
                 let family = layout::family(&value);
                 self.families.extend(family.map(|family| (record::family_id(&family), Arc::new(family))));
             }
-            "w" => self.sequences.push((shard, rest.to_owned(), value)),
-            "s" => {
-                if let Some(found) = self.series.get_mut(rest) {
-                    (found.shard, found.text) = (shard, value);
-                } else {
-                    field.drain(..2);
-                    self.found(shard, field).text = value;
+            "w|" => self.sequences.push((shard, rest.to_owned(), value)),
+            "s|" => {
+                if let Some(place) = self.place(shard, rest) {
+                    self.series[place].take(value);
                 }
             }
-            "g" => {
+            "g|" => {
                 let Some((writer, name)) = rest.split_once('|') else { return };
-                replace(&mut self.found(shard, name.to_owned()).gauges, writer.to_owned(), value);
+                let Some(place) = self.place(shard, name) else { return };
+                let writer = self.writer(writer);
+                replace(&mut self.series[place].gauges, writer, value);
             }
-            "n" => {
+            "n|" => {
                 let Some((part, name)) = rest.split_once('|') else { return };
-                let Ok(part) = part.parse() else { return };
-                replace(&mut self.found(shard, name.to_owned()).notes, part, value);
+                if let (Ok(part), Some(place)) = (part.parse(), self.place(shard, name)) {
+                    replace(&mut self.series[place].notes, part, value);
+                }
             }
             _ => {}
         }
     }
 
-    fn found(&mut self, shard: usize, name: String) -> &mut Found {
-        let found = self.series.entry(name).or_default();
-        found.shard = shard;
-        found
+    /// The place of the series of this name in a shard. One that belongs into another shard has none: it is left from
+    /// before the store was made anew with more shards, and a part of its numbers is not to be shown as all of them.
+    fn place(&mut self, shard: usize, name: &str) -> Option<usize> {
+        if let Some(place) = self.places.get(name) {
+            return Some(*place).filter(|place| self.series[*place].shard == shard);
+        }
+        if layout::shard(name, self.shards) != shard {
+            return None;
+        }
+        let (name, place): (Arc<str>, _) = (name.into(), self.series.len());
+        self.places.insert(Arc::clone(&name), place);
+        self.series.push(Found::new(name, shard));
+        Some(place)
+    }
+
+    fn writer(&mut self, writer: &str) -> Arc<str> {
+        if let Some(known) = self.with_gauges.get(writer) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = writer.into();
+        self.with_gauges.insert(Arc::clone(&new));
+        new
     }
 
     /// The family of a series.
-    pub(super) fn family(&self, name: &str) -> Option<&Arc<Family>> {
-        family_of(&self.families, name)
+    pub(super) fn family(&self, found: &Found) -> Option<&Arc<Family>> {
+        self.families.get(&found.family?)
     }
 
-    /// The series that are there.
-    fn stored(&mut self, look: &Look) -> Vec<StoredSeries> {
-        self.series.retain(|_, found| found.is_there());
-        let mut stored = Vec::with_capacity(self.series.len());
-        let families = &self.families;
-        let series = self.series.iter_mut();
-        stored.extend(series.filter_map(|(name, found)| found.stored(family_of(families, name)?, look, name)));
+    /// The series that are there, in the order in which they are shown.
+    fn stored(&mut self, look: &Look) -> Vec<HeldSeries> {
+        let before = self.series.len();
+        self.series.retain(Found::is_there);
+        let (mut places, mut stored) = (Vec::with_capacity(before), Vec::with_capacity(before));
+        for (place, found) in self.series.iter_mut().enumerate() {
+            if let Some(series) = found.stored(&self.families, look) {
+                places.push(place);
+                stored.push(series);
+            }
+        }
+        let is_in_order = stored.is_sorted_by(|one, next| one.order(next).is_le());
+        if !is_in_order {
+            let mut order: Vec<usize> = (0..stored.len()).collect();
+            order.sort_unstable_by(|one, other| stored[*one].order(&stored[*other]));
+            self.arrange(order.into_iter().map(|index| places[index]));
+            stored.sort_unstable_by(HeldSeries::order);
+        }
+        if !is_in_order || self.series.len() != before {
+            let places = self.series.iter().enumerate().map(|(place, found)| (Arc::clone(&found.name), place));
+            self.places = places.collect();
+        }
         stored
+    }
+
+    /// Puts the series at these places first, in this order: at the next reading they are found in it.
+    fn arrange(&mut self, order: impl Iterator<Item = usize>) {
+        let mut series: Vec<Option<Found>> = std::mem::take(&mut self.series).into_iter().map(Some).collect();
+        self.series.extend(order.filter_map(|place| series[place].take()));
+        self.series.extend(series.into_iter().flatten());
     }
 }
 
@@ -271,21 +344,22 @@ impl Redis {
     /// What the shards have. One thread asks and hears, another takes apart what was heard.
     fn fields_now(&mut self, keys: &[String], limit: Instant) -> Result<Fields, Trouble> {
         let mut fields = std::mem::take(&mut self.fields);
-        fields.begin();
+        fields.begin(keys.len());
+        let fields = Mutex::new(fields);
+        let take = |(shard, step): (usize, Vec<Value>)| {
+            let mut fields = fields.lock().unwrap_or_else(PoisonError::into_inner);
+            texts(step).for_each(|(field, value)| fields.take(shard, &field, value));
+        };
         std::thread::scope(|scope| {
-            let (heard, steps) = mpsc::channel::<(usize, Vec<Value>)>();
-            let taking = scope.spawn(move || {
-                steps.into_iter().for_each(|(shard, step)| {
-                    texts(step).for_each(|(field, value)| fields.take(shard, field, value));
-                });
-                fields
-            });
-            // Nobody takes any more only after a panic, which `join` tells.
-            let scanned = self.scan(keys, None, limit, &mut |shard, step| drop(heard.send((shard, step))));
-            drop(heard);
-            let fields = taking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            scanned.map(|()| fields)
-        })
+            let (heard, steps) = mpsc::sync_channel(AHEAD);
+            let taking = move || steps.into_iter().for_each(take);
+            // Where no thread can be made nobody hears anything, and who asks takes it.
+            let _ = std::thread::Builder::new().name("tallymark-read".to_owned()).spawn_scoped(scope, taking);
+            self.scan(keys, None, limit, &mut |shard, step| {
+                heard.send((shard, step)).unwrap_or_else(|SendError(step)| take(step));
+            })
+        })?;
+        Ok(fields.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn epochs_as_they_are(&mut self, keys: &[String], limit: Instant) -> Result<Vec<Value>, Trouble> {
@@ -330,12 +404,6 @@ pub(super) fn fields_of(look: &Look, family: &Family, labels: &[Box<str>]) -> Ve
     }
     fields.push(format!("s|{name}"));
     fields
-}
-
-/// The family of the series with this name.
-fn family_of<'a>(families: &'a HashMap<u64, Arc<Family>>, name: &str) -> Option<&'a Arc<Family>> {
-    let (id, _) = name.split_once('|')?;
-    families.get(&u64::from_str_radix(id, 16).ok()?)
 }
 
 /// The name of the series that a field is about.

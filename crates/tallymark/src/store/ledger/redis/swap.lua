@@ -19,9 +19,9 @@ local function swap(keys, args)
   -- All by one command, which cannot be done in part; that the empty ones then go is tidiness.
   if #set > 0 then
     redis.call('HSET', keys[1], unpack(set))
-    if #gone > 0 then
-      redis.call('HDEL', keys[1], unpack(gone))
-    end
+  end
+  if #gone > 0 then
+    redis.call('HDEL', keys[1], unpack(gone))
   end
   return 1
 end

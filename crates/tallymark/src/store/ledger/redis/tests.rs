@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tallymark_cells::file::Total;
 use tallymark_model::{Exemplar, Family, GaugeMode, Kind};
 
 use super::super::contract::{
     Writer, apply, change, contract, family, find, plus, read, soon, total_of, value, values_of,
 };
-use super::super::{Answer, Batch, Change, Delta, Greeting, Hello, Ledger, Reason, Removal, Trouble};
+use super::super::{Answer, Batch, Change, Delta, Greeting, Hello, Ledger, Reason, Removal, StoredValue, Trouble};
 use super::scripts::{Call, Operation, Road};
 use super::server::{Cluster, Server, certificates, until};
 use super::wire::To;
@@ -711,6 +712,100 @@ fn a_writer_is_forgotten_a_day_after_it_was_last_heard_of() {
 }
 
 #[test]
+fn writers_that_have_ended_leave_no_empty_gauges_and_cost_nothing() {
+    let (server, mut ledger) = with_functions();
+    let mut send = |id, values| {
+        let mut writer = Writer::greeted(&mut ledger, id, "a");
+        writer.send(&mut ledger, &gauge(), change(&[], Delta::Gauge(vec![value(1, 1.0, 1)])));
+        writer.send(&mut ledger, &gauge(), change(&[], Delta::Gauge(values)));
+        writer.greet(&mut ledger, Duration::ZERO);
+    };
+    (1..300).for_each(|id| send(id, Vec::new()));
+    assert_eq!(count(&server, "tallymark:0", "g|"), 0);
+    send(300, vec![value(1, 2.0, 2)]);
+    // As earlier versions have left them, of writers that are known and of ones that are not.
+    let series = server.ask::<Vec<String>>("HKEYS tallymark:0").into_iter().find(|field| field.starts_with("s|"));
+    let name = series.unwrap()[2..].to_owned();
+    let mut leave = redis::cmd("HSET").arg("tallymark:0").take();
+    (200..500).for_each(|id| _ = leave.arg(format!("g|{id:032x}|{name}")).arg(if id == 300 { "[2]" } else { "" }));
+    leave.exec(&mut server.connection()).unwrap();
+    // As many as are folded at a time.
+    (0..3).for_each(|_| _ = read(&mut ledger));
+    assert_eq!(count(&server, "tallymark:0", "g|"), 0);
+
+    server.ask::<()>("CONFIG RESETSTAT");
+    read(&mut ledger);
+    assert_eq!(calls(&server, "fcall"), 0);
+}
+
+#[test]
+fn what_is_left_in_a_shard_that_it_does_not_belong_to_is_not_shown() {
+    let (server, mut ledger) = with_functions();
+    let counter = family(Kind::Counter, "hits", &["n"]);
+    let depth = family(Kind::Gauge, "depth", &["n"]);
+    let one_each = |ledger: &mut Redis, id, whole| {
+        let mut writer = Writer::greeted(ledger, id, "a");
+        for n in 0..20 {
+            let labels = [&*n.to_string()];
+            writer.send(ledger, &counter, change(&labels, Delta::Number { whole, rest: 0.0 }));
+            writer.send(ledger, &depth, change(&labels, Delta::Gauge(vec![value(1, 1.0, 1)])));
+        }
+    };
+    one_each(&mut ledger, 1, 5);
+    assert_eq!(read(&mut ledger).series.len(), 40);
+    server.ask::<()>("DEL tallymark");
+    let target = Target::parse(&server.url(), None).unwrap();
+    let mut larger = Redis::new(target, "tallymark".to_owned(), Some(4), Duration::from_secs(10));
+    one_each(&mut larger, 2, 2);
+
+    let shards: Vec<[usize; 2]> = (0..20)
+        .map(|n: u8| [&counter, &depth].map(|family| larger.shard_of(family, &[n.to_string().into()])))
+        .collect();
+    for ledger in [&mut larger, &mut ledger] {
+        let stored = read(ledger);
+        assert_eq!(stored.series.len(), 40);
+        for (n, [of_counter, of_gauge]) in shards.iter().enumerate() {
+            let labels = [&*n.to_string()];
+            let found = |family| &find(&stored, family, &labels).unwrap().value;
+            let StoredValue::Total(Total::Number { whole, .. }) = found(&counter) else { panic!("a number") };
+            let StoredValue::Gauge(values) = found(&depth) else { panic!("a gauge") };
+            let expected = [of_counter, of_gauge].map(|shard| *shard == 0);
+            assert_eq!([*whole == 7, values.len() == 2], expected, "{whole} {values:?}");
+        }
+    }
+}
+
+#[test]
+fn series_are_read_in_the_order_of_their_creation_however_they_come_and_go() {
+    let (_server, mut ledger) = with_functions();
+    let mut writer = Writer::greeted(&mut ledger, 1, "a");
+    let counter = family(Kind::Counter, "hits", &["n"]);
+    let mut expected = Vec::new();
+    for n in (0..200).map(|n| n * 7 % 200) {
+        let created = f64::from(1000 - n / 2);
+        let name = format!("{n:03}");
+        writer.send(
+            &mut ledger,
+            &counter,
+            Change { created, ..change(&[&name], Delta::Number { whole: 1, rest: 0.0 }) },
+        );
+        expected.push((created as u32, name));
+        if n % 10 == 0 {
+            expected.sort();
+            let wanted = vec![(0, expected.remove(expected.len() / 2).1)];
+            let removal = Removal { writer: 1, id: n as u64, family: Arc::clone(&counter), wanted };
+            ledger.remove(&removal, soon()).unwrap();
+        }
+        if n % 3 == 0 {
+            expected.sort();
+            let stored = read(&mut ledger).series.into_iter();
+            let stored: Vec<_> = stored.map(|one| (one.created as u32, one.labels.values()[0].to_string())).collect();
+            assert_eq!(stored, expected);
+        }
+    }
+}
+
+#[test]
 fn changes_are_made_if_all_is_as_it_was_read() {
     let (server, mut ledger) = with_functions();
     server.ask::<()>("HSET hash a 1 b 2");
@@ -844,12 +939,33 @@ fn slots_that_move_while_batches_come_lose_nothing() {
             .series
             .iter()
             .map(|one| match &one.value {
-                super::super::StoredValue::Total(tallymark_cells::file::Total::Number { whole, .. }) => *whole as f64,
+                StoredValue::Total(Total::Number { whole, .. }) => *whole as f64,
                 _ => panic!("no number"),
             })
             .collect();
         assert_eq!(totals, vec![f64::from(rounds); 16]);
     }
+}
+
+#[test]
+fn whoever_may_not_follow_a_key_that_is_being_moved_hears_so() {
+    let (cluster, mut ledger) = on_a_cluster();
+    greeting(&mut ledger).unwrap();
+    let key = "tallymark";
+    let slot: u64 = cluster.servers[0].ask(&format!("CLUSTER KEYSLOT {key}"));
+    let has_it = |server: &usize| cluster.servers[*server].ask::<u64>(&format!("CLUSTER COUNTKEYSINSLOT {slot}")) == 1;
+    let from = (0..3).find(has_it).unwrap();
+    let to = (from + 1) % 3;
+    let (source, target) = (&cluster.servers[from], &cluster.servers[to]);
+    target.ask::<()>(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", cluster.id(from)));
+    source.ask::<()>(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", cluster.id(to)));
+    source.ask::<()>(&format!("MIGRATE 127.0.0.1 {} {key} 0 10000", target.port));
+    target.ask::<()>("ACL SETUSER default -asking");
+    let refused = trouble(&mut ledger);
+    assert!(refused.reason == Reason::Denied && refused.message.contains("asking"), "{refused}");
+
+    target.ask::<()>("ACL SETUSER default +asking");
+    greeting(&mut ledger).unwrap();
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! later it is forgotten. All of it by comparing and setting: several readers do not disturb each other, and a writer
 //! that comes back just then keeps what it says.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use redis::Value;
@@ -59,24 +60,24 @@ impl Redis {
         };
         let left: Vec<_> = fields.sequences.iter().filter(|(_, writer, text)| is_left(writer, text)).collect();
         let gone = self.farewell(look, fields, left.iter().map(|(_, writer, _)| writer.as_str()), limit);
-
+        // Mostly nobody has ended: then the series are not looked at.
+        if gone.is_empty() {
+            return;
+        }
+        let numbers = left.iter().filter(|(_, writer, _)| gone.contains(writer.as_str()));
+        let numbers =
+            numbers.map(|(shard, writer, text)| (*shard, vec![format!("w|{writer}"), text.clone(), String::new()]));
+        let gauges = fields.series.iter().filter_map(|found| Some((found.shard, folded(look, fields, found, &gone)?)));
         let mut calls = Vec::new();
-        for (shard, key) in keys.iter().enumerate() {
-            let numbers = left.iter().filter(|(place, writer, _)| *place == shard && gone.contains(&writer.as_str()));
-            let numbers = numbers.map(|(_, writer, text)| vec![format!("w|{writer}"), text.clone(), String::new()]);
-            let series = fields.series.iter().filter(|(_, found)| found.shard == shard);
-            let gauges = series.filter_map(|(name, found)| folded(look, fields, name, found, &gone));
-            let mut arguments = Vec::new();
-            for change in numbers.chain(gauges) {
-                arguments.extend(change);
-                if arguments.len() >= 3 * (MOST_FIELDS / 2) {
-                    calls.push(swap(key, std::mem::take(&mut arguments)));
-                }
-            }
-            if !arguments.is_empty() {
-                calls.push(swap(key, arguments));
+        let mut arguments = vec![Vec::new(); keys.len()];
+        for (shard, change) in numbers.chain(gauges) {
+            arguments[shard].extend(change);
+            if arguments[shard].len() >= 3 * (MOST_FIELDS / 2) {
+                calls.push(swap(&keys[shard], std::mem::take(&mut arguments[shard])));
             }
         }
+        let rest = keys.iter().zip(arguments).filter(|(_, arguments)| !arguments.is_empty());
+        calls.extend(rest.map(|(key, arguments)| swap(key, arguments)));
         self.swap_all(&calls, limit);
     }
 
@@ -88,17 +89,14 @@ impl Redis {
         fields: &'a Fields,
         left: impl Iterator<Item = &'a str>,
         limit: Instant,
-    ) -> Vec<&'a str> {
-        let with_gauges =
-            fields.series.values().flat_map(|found| found.gauges.iter().map(|(writer, _)| writer.as_str()));
-        let news = look.writers.keys().filter(|writer| {
+    ) -> HashSet<&'a str> {
+        let with_gauges = fields.with_gauges.iter().map(|writer| &**writer);
+        let changing = look.writers.keys().map(String::as_str).filter(|writer| {
             let (old, new) = look.rows_of(writer);
             old != new
         });
-        let mut ended: Vec<&str> = with_gauges.chain(news.map(String::as_str)).chain(left).collect();
-        ended.sort_unstable();
-        ended.dedup();
-        ended.retain(|writer| *writer != ENDED && look.has_ended(writer));
+        let ended: HashSet<&str> = with_gauges.chain(changing).chain(left).collect();
+        let ended: Vec<&str> = ended.into_iter().filter(|writer| *writer != ENDED && look.has_ended(writer)).collect();
         let call = |writer: &&str| {
             let (old, new) = look.rows_of(writer);
             swap(&self.prefix, vec![format!("w|{writer}"), old, new])
@@ -123,16 +121,16 @@ fn swap(key: &str, arguments: Vec<String>) -> Call {
 }
 
 /// What makes values of writers that are gone into those that are kept of them.
-fn folded(look: &Look, fields: &Fields, name: &str, found: &Found, gone: &[&str]) -> Option<Vec<String>> {
-    let of_gone = found.gauges.iter().filter(|(writer, text)| !text.is_empty() && gone.contains(&writer.as_str()));
-    let of_gone: Vec<_> = of_gone.take(WRITERS).collect();
+fn folded(look: &Look, fields: &Fields, found: &Found, gone: &HashSet<&str>) -> Option<Vec<String>> {
+    let of_gone: Vec<_> = found.gauges.iter().filter(|(writer, _)| gone.contains(&**writer)).take(WRITERS).collect();
     if of_gone.is_empty() {
         return None;
     }
-    let before = found.gauges.iter().find(|(writer, _)| writer == ENDED).map_or("", |(_, text)| text);
+    let before = found.gauges.iter().find(|(writer, _)| **writer == *ENDED).map_or("", |(_, text)| text);
     let mut values: Vec<GaugeValue> = layout::gauge_values(before);
     values.extend(of_gone.iter().flat_map(|(writer, text)| look.gauge_values(writer, text)));
-    let after = layout::gauge_text(0, &kept(fields.family(name)?, &values));
+    let after = layout::gauge_text(0, &kept(fields.family(found)?, &values));
+    let name = &found.name;
     let mut arguments = vec![format!("g|{ENDED}|{name}"), before.to_owned(), after];
     for (writer, text) in of_gone {
         arguments.extend([format!("g|{writer}|{name}"), text.clone(), String::new()]);

@@ -169,8 +169,8 @@ impl Wire {
         for (index, asking) in asked {
             let answer = match (&broken, self.connections.get_mut(server).and_then(Line::connection)) {
                 (None, Some(connection)) => {
-                    let skipped = if *asking { hear(connection, deadline).map(drop) } else { Ok(()) };
-                    skipped.and_then(|()| hear(connection, deadline))
+                    let allowed = if *asking { hear(connection, deadline) } else { Ok(Value::Okay) };
+                    allowed.and_then(|allowed| Ok((allowed, hear(connection, deadline)?)))
                 }
                 (error, _) => Err(error.clone().unwrap_or_else(late)),
             };
@@ -178,10 +178,11 @@ impl Wire {
             if let Err(error) = &answer {
                 broken = Some(error.clone());
             }
-            answers.push((*index, answer.and_then(Value::extract_error)));
+            let both = |(allowed, answer)| said(allowed).and_then(|_| said(answer));
+            answers.push((*index, answer.and_then(both)));
         }
-        let mut said = answers.iter().filter_map(|(_, answer)| answer.as_ref().err());
-        let moody = said
+        let mut errors = answers.iter().filter_map(|(_, answer)| answer.as_ref().err());
+        let moody = errors
             .any(|error| matches!(reason(error), Reason::ReadOnly | Reason::NotReady) && !is_direction(error.kind()));
         if broken.is_some() || moody {
             self.distrust(server);
@@ -253,7 +254,7 @@ impl Wire {
         let question = Question { to: To::Member(member.clone()), command: cmd("CLUSTER").arg("SLOTS").take() };
         self.send(member, &[question], &[(0, false)], deadline)?;
         let connection = self.connections.get_mut(member).and_then(Line::connection).ok_or_else(late)?;
-        let answer = hear(connection, deadline)?.extract_error()?;
+        let answer = said(hear(connection, deadline)?)?;
         let Value::Array(ranges) = answer else { return Ok(Vec::new()) };
         let slots: Vec<_> = ranges.iter().filter_map(|range| range_of(range, member)).collect();
         if slots.is_empty() {
@@ -360,6 +361,14 @@ fn share(deadline: Instant, among: usize) -> Instant {
 fn hear(connection: &mut Connection, deadline: Instant) -> RedisResult<Value> {
     connection.set_read_timeout(Some(deadline.saturating_duration_since(Instant::now()).max(GRACE)))?;
     connection.recv_response()
+}
+
+/// An answer, unless it is an error. What is asked here has no errors within its answer.
+fn said(answer: Value) -> RedisResult<Value> {
+    match answer {
+        Value::ServerError(error) => Err(error.into()),
+        answer => Ok(answer),
+    }
 }
 
 /// A line of `CLUSTER SLOTS`: first and last slot, and who has them; a member that knows no name of its own means itself.

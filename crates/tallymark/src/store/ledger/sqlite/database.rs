@@ -10,7 +10,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tallymark_cells::fork;
 
 use super::open::{self, Layout, Open};
-use crate::store::ledger::Trouble;
+use crate::store::ledger::{Reason, Trouble};
+
+/// Between two tries while others hold the database's lock: a change that they make takes about as long.
+const AGAIN: Duration = Duration::from_millis(5);
 
 pub(super) struct Database {
     path: PathBuf,
@@ -36,21 +39,37 @@ impl Database {
     }
 
     /// Has `work` do something with the database, which is made if it is not there and `make` says so; `None` if it is
-    /// not, then. After an error, the connection to a file is not used again.
+    /// not, then. What others keep it from is begun anew until they let go, in pauses during which a fork may happen.
     pub(super) fn with<R>(
         &mut self,
         make: bool,
         limit: Instant,
+        mut work: impl FnMut(&mut Connection) -> rusqlite::Result<R>,
+    ) -> Result<Option<R>, Trouble> {
+        let until = limit.min(Instant::now() + self.timeout);
+        loop {
+            match self.attempt(make, &mut work) {
+                Err(trouble) if trouble.reason == Reason::Timeout && Instant::now() < until => {
+                    std::thread::sleep(AGAIN)
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// One try. After an error, the connection to a file is not used again.
+    fn attempt<R>(
+        &mut self,
+        make: bool,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<R>,
     ) -> Result<Option<R>, Trouble> {
         // SQLite has locks of its own, which a child would find held.
         let _still = fork::still();
-        let wait = limit.saturating_duration_since(Instant::now()).min(self.timeout);
         let known = self.open.take().filter(|open| open.is_at(&self.path));
-        let known = known.map_or_else(|| open::open(&self.path, self.layout, make, wait), |open| Ok(Some(open)))?;
+        let known = known.map_or_else(|| open::open(&self.path, self.layout, make), |open| Ok(Some(open)))?;
         let Some(mut open) = known else { return Ok(None) };
-        let done = open.connection.busy_timeout(wait).and_then(|()| work(&mut open.connection));
-        if done.is_ok() || open.is_in_memory() {
+        let done = work(&mut open.connection);
+        if open.is_in_memory() || done.as_ref().map_or_else(open::is_busy, |_| true) {
             self.open = Some(open);
         }
         done.map(Some).map_err(|error| open::sql_trouble(&self.path, &error))
@@ -61,7 +80,7 @@ impl Database {
         &mut self,
         make: bool,
         limit: Instant,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<R>,
+        mut work: impl FnMut(&Transaction<'_>) -> rusqlite::Result<R>,
     ) -> Result<Option<R>, Trouble> {
         self.with(make, limit, |connection| {
             let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -6,7 +6,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, SFlag, mknod};
@@ -24,9 +24,6 @@ pub(super) struct Layout {
     /// Makes the tables.
     pub(super) schema: &'static str,
 }
-
-/// Between two attempts at what SQLite does not wait for: a change that others make takes about as long.
-const AGAIN: Duration = Duration::from_millis(5);
 
 /// A connection, and which file it is to.
 pub(super) struct Open {
@@ -51,9 +48,9 @@ fn file_at(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-/// Opens the database, and makes it first if it is not there and `make` says so: `None` if it is not, then. Waits for
-/// others' locks as long as `wait`.
-pub(super) fn open(path: &Path, layout: &Layout, make: bool, wait: Duration) -> Result<Option<Open>, Trouble> {
+/// Opens the database, and makes it first if it is not there and `make` says so: `None` if it is not, then. Nothing here
+/// waits for others' locks.
+pub(super) fn open(path: &Path, layout: &Layout, make: bool) -> Result<Option<Open>, Trouble> {
     if make {
         make_file(path)?;
     }
@@ -61,7 +58,7 @@ pub(super) fn open(path: &Path, layout: &Layout, make: bool, wait: Duration) -> 
     let sql = |error| sql_trouble(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(sql)?;
-    connection.busy_timeout(wait).map_err(sql)?;
+    connection.busy_timeout(Duration::ZERO).map_err(sql)?;
     connection.set_prepared_statement_cache_capacity(64);
     match identify(&connection, layout).map_err(sql)? {
         Identity::Ours => {}
@@ -69,7 +66,7 @@ pub(super) fn open(path: &Path, layout: &Layout, make: bool, wait: Duration) -> 
         Identity::Empty => return Ok(None),
         Identity::Foreign(found) => return Err(foreign(path, &found)),
     }
-    use_well(&connection, wait).map_err(sql)?;
+    use_well(&connection).map_err(sql)?;
     Ok(Some(Open { connection, file: Some(file) }))
 }
 
@@ -137,30 +134,28 @@ fn make_tables(connection: &mut Connection, layout: &Layout) -> rusqlite::Result
 }
 
 /// Readers do not wait for writers, nor writers for the disk: a commit that a power failure takes back is sent again.
-fn use_well(connection: &Connection, wait: Duration) -> rusqlite::Result<()> {
+fn use_well(connection: &Connection) -> rusqlite::Result<()> {
     let mode: String = connection.query_row("SELECT journal_mode FROM pragma_journal_mode", [], |row| row.get(0))?;
     if mode != "wal" {
-        write_ahead(connection, Instant::now() + wait)?;
+        write_ahead(connection)?;
     }
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     // The triggers do it, for everybody.
     connection.pragma_update(None, "foreign_keys", false)
 }
 
-/// Changes to a write-ahead log. Two who do so at once get in each other's way, and SQLite does not wait by itself then.
-fn write_ahead(connection: &Connection, until: Instant) -> rusqlite::Result<()> {
-    loop {
-        // Says which mode there is in the end: it stays as it was where a file system cannot have the other.
-        match connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
-            Err(error) if is(&error, ErrorCode::DatabaseBusy) && Instant::now() < until => std::thread::sleep(AGAIN),
-            Err(error) if is(&error, ErrorCode::ReadOnly) => return Ok(()),
-            changed => return changed.map(drop),
-        }
+/// Changes to a write-ahead log.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    // Says which mode there is in the end: it stays as it was where a file system cannot have the other.
+    match connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) => Ok(()),
+        changed => changed.map(drop),
     }
 }
 
-fn is(error: &rusqlite::Error, code: ErrorCode) -> bool {
-    error.sqlite_error_code() == Some(code)
+/// Whether others hold the database's lock.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn trouble(path: &Path, reason: Reason, what: &str) -> Trouble {

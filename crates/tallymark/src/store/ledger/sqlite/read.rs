@@ -14,7 +14,7 @@ use super::{json, rows};
 use crate::family::shape;
 use crate::record;
 use crate::series::Note;
-use crate::store::ledger::{GaugeValue, Stored, StoredSeries, StoredValue};
+use crate::store::ledger::{GaugeValue, HeldSeries, Stored, StoredValue};
 
 /// How many series are read between two looks at the clock.
 const STRIDE: usize = 1024;
@@ -96,11 +96,7 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn series(
-        &mut self,
-        row: &Row<'_>,
-        families: &HashMap<i64, Arc<Family>>,
-    ) -> rusqlite::Result<Option<StoredSeries>> {
+    fn series(&mut self, row: &Row<'_>, families: &HashMap<i64, Arc<Family>>) -> rusqlite::Result<Option<HeldSeries>> {
         let id: i64 = row.get("id")?;
         let family = row.get("family").ok().and_then(|family: i64| families.get(&family));
         let Some((family, labels)) = family.and_then(|family| Some((family, labels(family, row)?))) else {
@@ -128,8 +124,9 @@ impl Parts<'_> {
         let mut notes = Vec::new();
         self.notes.of(id, |note| notes.push(note.note(family.kind())))?;
         let created = row.get("created").unwrap_or_default();
-        let used = rows::unsigned(row.get("used").unwrap_or_default());
-        Ok(value.map(|value| StoredSeries { family: Arc::clone(family), labels, created, used, value, notes }))
+        let idle_since = rows::unsigned(row.get("used").unwrap_or_default());
+        let family = Arc::clone(family);
+        Ok(value.map(|value| HeldSeries { family, labels, created, value, notes, in_use: false, idle_since }))
     }
 
     fn counts(&mut self, series: i64, length: usize) -> rusqlite::Result<Box<[u64]>> {

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::types::{FromSql, ValueRef};
 use tallymark_cells::file::Total;
+use tallymark_cells::fork;
 use tallymark_model::{Exemplar, Family, GaugeMode, Kind};
 use tempfile::TempDir;
 
@@ -218,6 +219,39 @@ fn a_store_that_stays_locked_is_given_up_in_time_and_taken_up_again() {
 
     drop(other);
     assert_eq!(apply(&mut ledger, &batch), Answer::Applied);
+}
+
+/// The longest that a fork waits while something is done, and how long that takes in all.
+fn fork_waits(work: impl FnOnce() + Send) -> (Duration, Duration) {
+    std::thread::scope(|scope| {
+        let began = Instant::now();
+        let working = scope.spawn(work);
+        let mut longest = Duration::ZERO;
+        while !working.is_finished() {
+            let asked = Instant::now();
+            drop(fork::still());
+            longest = longest.max(asked.elapsed());
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        (longest, began.elapsed())
+    })
+}
+
+#[test]
+fn a_fork_does_not_wait_for_the_lock_that_somebody_else_holds() {
+    let (directory, mut ledger, mut writer, counter) = with_one();
+    let batch = writer.next(&ledger, &counter, plus(1, 0.0));
+    let other = Connection::open(path_in(&directory)).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let limit = || Instant::now() + Duration::from_secs(1);
+    let (longest, all) = fork_waits(|| {
+        let answer = ledger.apply(std::slice::from_ref(&batch), limit()).remove(0);
+        assert_eq!(answer.unwrap_err().reason, Reason::Timeout);
+        let another = &mut Sqlite::new(path_in(&directory), Duration::from_secs(1));
+        assert_eq!(greet(another).unwrap_err().reason, Reason::Timeout, "not while opening it, either");
+    });
+
+    assert!(longest < all / 4, "{longest:?} of {all:?}");
 }
 
 #[test]
