@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,8 @@ class Pushers:
     def __init__(self, server: Gateway, retry: bool) -> None:
         self._server = server
         self._retry = retry
+        # Of these clients alone, also when others are gone.
+        self._name = uuid.uuid4()
         self._stop = threading.Event()
         self.acknowledged = 0
         self.tried = 0
@@ -40,7 +43,7 @@ class Pushers:
             with self._lock:
                 self.tried += 1
             # Who retries gives up only with an acknowledgement.
-            while not self._push(f"{id(self)}-{name}-{number}"):
+            while not self._push(f"{self._name}-{name}-{number}"):
                 if not self._retry:
                     break
 
