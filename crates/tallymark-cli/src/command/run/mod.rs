@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tallymark::model::name::check_label;
 
-use super::counting::Counting;
+use super::counting::{self, Counting};
 use crate::error::Error;
 
 /// How long a gateway, or a store that keeps nothing on this host, may take: as long as other stores.
@@ -66,6 +66,8 @@ impl Run {
         if let child::Ending::NotStarted(problem) = run.ending {
             log::warn!("{}: {}", self.command.first().cloned().unwrap_or_default().display(), problem.desc());
         }
+        // Before there is a second thread.
+        counting::make_first_family();
         child::end_on_signal(run.ending);
         if let Err(problem) = in_spite_of_panics(|| self.count(&run)) {
             log::warn!("the run is not counted: {problem}");
