@@ -138,6 +138,9 @@ byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId("main").focus();
 });
+// The view that is shown, and none that was left, follows the window.
+addEventListener("scroll", () => view.table?.later(), { passive: true });
+addEventListener("resize", () => view.table?.later());
 addEventListener("hashchange", route);
 addEventListener("keydown", key);
 theme(remembered());
