@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import time
+from typing import Any
+
 from browser import Page
 
 
@@ -24,3 +28,18 @@ def names(page: Page) -> list[str]:
     script = """[...document.querySelectorAll(".rows .name")].map((link) => link.textContent)"""
     found: list[str] = page.evaluate(script)
     return found
+
+
+def often(page: Page) -> None:
+    """Have it ask every second."""
+    page.evaluate(
+        "document.querySelector('#every').value = '1';"
+        "document.querySelector('#every').dispatchEvent(new Event('change'))"
+    )
+
+
+def answer(page: Page, *families: dict[str, Any]) -> None:
+    """Let the page get these families from now on, whatever its server has."""
+    told = [{"type": "gauge", "help": "", **family} for family in families]
+    document = json.dumps({"time": time.time(), "families": told})
+    page.evaluate(f"fetch = async () => Response.json({document})")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.resources
 import re
+import time
 
 import pytest
 from browser import Page
 from serving import SHOP, Served
-from steps import names, open_family, row
+from steps import names, often, open_family, row
 
 VIEWS = ["", "#family=orders", "#family=wait_seconds", "#view=groups", "#view=health"]
 AXE = importlib.resources.files("axe_core_python").joinpath("axe.min.js").read_text()
@@ -60,6 +61,43 @@ def test_tab_goes_through_controls_and_one_row(page: Page, server: Served) -> No
     table = stops.index("Search names, help and labels")
     assert 1 == len([one for one in stops[table + 1 :] if one in names(page)])
     assert "The metrics as text" in stops[table:]
+
+
+def test_a_deleted_group_leaves_the_focus_to_the_next(page: Page, server: Served) -> None:
+    """To the search, when there is none; one that stays says why, as long as it takes to read."""
+    for job in "abc":
+        server.push("# TYPE up gauge\nup 1\n", f"job/{job}")
+    page.open(server.url + "#view=groups")
+    often(page)
+    rows = "document.querySelectorAll('.rows .row').length"
+    page.wait(f"{rows} === 3")
+    focused = "document.activeElement.getAttribute('aria-label')"
+
+    def delete() -> None:
+        page.press("Enter")
+        page.sees("Delete this group?", "dialog[open]")
+        page.click("#sure button[value=yes]")
+
+    page.evaluate("document.querySelector('button[aria-label*=\\'\"b\"\\']').focus()")
+    page.evaluate(
+        "own = fetch; fetch = (path, options) => options.method"
+        " ? Promise.reject(new Error('lost')) : own(path, options)"
+    )
+    delete()
+    page.sees('job="b" is not deleted: lost')
+    time.sleep(2)
+    page.sees('job="b" is not deleted: lost')
+    page.evaluate("fetch = own")
+    delete()
+    page.wait(f"{rows} === 2")
+    page.wait(f"{focused} === 'Delete the group job=\"c\"'")
+    assert "is not deleted" not in page.text("main")
+    delete()
+    page.wait(f"{rows} === 1")
+    page.wait(f"{focused} === 'Delete the group job=\"a\"'")
+    delete()
+    page.wait(f"{rows} === 0")
+    page.wait("document.activeElement.type === 'search'")
 
 
 def test_a_question_mark_tells_the_keys(page: Page, server: Served) -> None:

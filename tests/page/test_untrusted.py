@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from browser import Page
 from serving import OPENMETRICS, SHOP, Served
-from steps import open_family, row
+from steps import answer, often, open_family, row
 
 EVIL = "<img src=x onerror=hacked=1><script>hacked=1</script>"
 
@@ -138,6 +139,44 @@ def test_a_token_is_asked_for_and_forgotten(
     page.problems.clear()
 
 
+@pytest.fixture
+def guarded(serve: Callable[..., Served], tmp_path: Path) -> Served:
+    """A server that wants a token."""
+    tokens = tmp_path / "tokens.yml"
+    tokens.write_text("- token: reading-token-of-the-test\n  scopes: [scrape]\n")
+    return serve("--web.tokens.file", tokens)
+
+
+def test_what_cannot_be_a_token_is_not_sent(page: Page, guarded: Served) -> None:
+    """No header can carry it; the page says so, and asks again."""
+    page.open(guarded.url)
+    page.sees("A token, please", "dialog[open]")
+    page.evaluate("document.querySelector('#token-text').value = '\u20ac'.repeat(20)")
+    page.press("Enter")
+    page.sees("That is no token", "dialog[open]")
+    page.type("reading-token-of-the-test")
+    page.press("Enter")
+
+    page.wait("document.querySelector('#state').dataset.state === 'live'")
+    page.problems.clear()
+
+
+def test_who_gives_no_token_is_left_alone(page: Page, guarded: Served) -> None:
+    """Until the page is told to go on."""
+    page.open(guarded.url)
+    often(page)
+    page.sees("A token, please", "dialog[open]")
+    page.press("Escape")
+    page.sees("this server wants a token, and none was given", "#trouble")
+    page.sees("Paused", "#state")
+    time.sleep(2)
+    assert page.evaluate("document.querySelector('dialog[open]')") is None
+
+    page.press("p")
+    page.sees("A token, please", "dialog[open]")
+    page.problems.clear()
+
+
 def test_a_server_that_is_gone_and_back_is_noticed(
     page: Page, serve: Callable[..., Served], tmp_path: Path
 ) -> None:
@@ -145,10 +184,7 @@ def test_a_server_that_is_gone_and_back_is_noticed(
     server = serve()
     server.push(SHOP)
     page.open(server.url)
-    page.evaluate(
-        "document.querySelector('#every').value = '1';"
-        "document.querySelector('#every').dispatchEvent(new Event('change'))"
-    )
+    often(page)
     row(page, "orders_total")
     server.stop()
     page.sees("The server does not answer")
@@ -157,4 +193,33 @@ def test_a_server_that_is_gone_and_back_is_noticed(
     server.start()
     server.push(SHOP)
     page.wait("document.querySelector('#trouble').hidden")
+    page.problems.clear()
+
+
+def test_a_server_that_hangs_is_noticed(page: Page, server: Served) -> None:
+    """It takes the request, and never answers."""
+    page.open(server.url)
+    page.wait("document.querySelector('#state').dataset.state === 'live'")
+    page.evaluate(
+        "fetch = (path, {signal}) => new Promise((_, reject) =>"
+        " signal?.addEventListener('abort', () => reject(signal.reason)))"
+    )
+    page.pass_time(45)
+
+    page.sees("The server does not answer", "#trouble")
+
+
+def test_a_fault_of_the_page_is_not_told_as_one_of_the_server(page: Page, server: Served) -> None:
+    """And it goes on asking."""
+    page.open(server.url)
+    often(page)
+    page.wait("document.querySelector('#state').dataset.state === 'live'")
+    page.evaluate("fetch = async () => Response.json({})")
+    page.sees("This page has a fault", "#trouble")
+    assert "Fault" in page.text("#state")
+
+    answer(page, {"name": "well", "series": [{"labels": {}, "value": 7}]})
+    assert "7" in row(page, "well")
+    page.wait("document.querySelector('#trouble').hidden")
+    assert "not iterable" in page.problems.pop()
     page.problems.clear()

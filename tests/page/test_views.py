@@ -8,11 +8,15 @@ import time
 import urllib.error
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import Page
 from serving import SHOP, Served
-from steps import open_family, row
+from steps import answer, often, open_family, row
+
+# Between two numbers, or in place of one.
+DASH = "\N{EN DASH}"
 
 
 def count(store: str, script: str) -> str:
@@ -154,6 +158,88 @@ def test_one_series_of_several_can_be_chosen(page: Page, server: Served) -> None
     page.sees("5", ".tiles")
     page.click("a.all")
     page.sees("All series together")
+
+
+def gauge(n: int) -> dict[str, Any]:
+    """One series of several."""
+    return {"labels": {"n": str(n)}, "value": n}
+
+
+def test_a_family_may_get_its_first_series_while_it_is_shown(page: Page, server: Served) -> None:
+    """Two at once."""
+    page.open(server.url)
+    often(page)
+    answer(page, {"name": "doors", "series": []})
+    open_family(page, "doors")
+    page.sees("none", ".tiles")
+    answer(page, {"name": "doors", "series": [gauge(1), gauge(2)]})
+
+    page.sees(f"1 {DASH} 2", ".tiles")
+    page.sees("Series", ".tiles")
+
+
+def test_what_is_not_so_any_more_goes_from_the_screen(page: Page, server: Served) -> None:
+    """A chart of more series than can be told apart, buckets that differ, an exemplar."""
+    page.open(server.url)
+    often(page)
+    answer(page, {"name": "doors", "series": [gauge(n) for n in range(5)]})
+    open_family(page, "doors")
+    page.sees("Their values", "figure")
+    answer(page, {"name": "doors", "series": [gauge(n) for n in range(6)]})
+    page.wait("!document.querySelector('figure')", "the chart is gone")
+
+    wait = {"labels": {}, "count": 3, "sum": 6, "exemplars": [{"labels": {"t": "1"}, "value": 2}]}
+    waits = {"name": "wait", "type": "histogram"}
+    answer(page, {**waits, "series": [{**wait, "buckets": [[1, 1], ["+Inf", 3]]}]})
+    open_family(page, "wait")
+    page.sees('t="1"', ".exemplars")
+    page.sees("Quantiles of the last minute", ".charts")
+    del wait["exemplars"]
+    answer(page, {**waits, "series": [wait]})
+    page.wait("!document.querySelector('.exemplars, .buckets, .quantiles')", "only counts are left")
+    titles = "[...document.querySelectorAll('figure h3')].map((title) => title.textContent).join()"
+    page.wait(f"{titles} === 'Observations'")
+
+    answer(page, {**waits, "series": [{**wait, "buckets": [[1, 1], ["+Inf", 3]]}]})
+    page.wait("document.querySelector('.quantiles') !== null")
+    parts = "[...document.querySelector('.panel').children].map((part) => part.classList.value)"
+    order = ["panel-head", "tiles", "scroll quantiles", "charts", "scroll buckets"]
+    assert page.evaluate(parts) == order
+
+
+def test_a_row_says_what_is_known(page: Page, server: Served) -> None:
+    """NaN is neither the least nor the most."""
+    server.push(
+        '# TYPE some gauge\nsome{n="1"} NaN\nsome{n="2"} 3\nsome{n="3"} 5\n'
+        "# TYPE none gauge\nnone NaN\n"
+    )
+    page.open(server.url)
+
+    assert f"3 {DASH} 5" in row(page, "some")
+    assert "NaN" in row(page, "none")
+
+
+def test_a_counter_is_named_as_it_was_pushed(page: Page, server: Served) -> None:
+    """The old text format knows no suffix, and `/metrics` adds none."""
+    headers = {"content-type": "text/plain; version=0.0.4"}
+    server.ask("metrics/job/plain", "POST", b"# TYPE bare counter\nbare 3\n", headers)
+    page.open(server.url)
+
+    assert "3" in row(page, "bare")
+
+
+def test_a_histogram_without_a_sum_has_no_mean(page: Page, server: Served) -> None:
+    """As collectors may give one."""
+    page.open(server.url)
+    often(page)
+    series = {"labels": {}, "count": 4, "buckets": [[1, 2], ["+Inf", 4]]}
+    answer(page, {"name": "wait", "type": "histogram", "series": [series]})
+
+    assert "4 observed" in row(page, "wait")
+    open_family(page, "wait")
+    tiles = "[...document.querySelectorAll('.tiles div')].map((tile) => tile.innerText).join()"
+    page.wait(f"{tiles}.includes('Sum\\n{DASH},Mean\\n{DASH}')")
+    assert page.text(".quantiles tbody tr").split()[3] == DASH
 
 
 def test_a_group_can_be_seen_and_deleted(page: Page, server: Served) -> None:

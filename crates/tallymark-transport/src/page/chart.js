@@ -1,7 +1,7 @@
 // Draws lines: a small one in a table's row, and a large one with axes. Knows numbers and times, no metrics. Colours are
 // the style sheet's. A gap in the numbers (NaN) is a gap in the line.
 
-import { h, put, say, svg } from "./dom.js";
+import { h, keep, put, say, svg } from "./dom.js";
 import { clock } from "./format.js";
 
 /** A chart is never less than this many seconds wide, so that the second poll does not fill it. */
@@ -136,12 +136,6 @@ export class Chart {
     const rows = times.map((time, index) => cells("td", [clock(time), ...lines.map((line) => format(line.values[index]))]));
     this.#rows.replaceChildren(...rows.reverse().map((row) => h("tr", {}, ...row)));
   }
-}
-
-/** Gives an element exactly so many children. */
-function keep(element, count, make) {
-  while (element.children.length > count) element.lastElementChild.remove();
-  while (element.children.length < count) element.append(make());
 }
 
 /** Where times and values lie in a box. Equal values lie in its middle, or, being zero, at its foot. */

@@ -32,6 +32,12 @@ export function put(element, name, value) {
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
 }
 
+/** Gives an element exactly so many children. */
+export function keep(element, count, make) {
+  while (element.children.length > count) element.lastElementChild.remove();
+  while (element.children.length < count) element.append(make());
+}
+
 /** The element of the HTML file that has the id. */
 export const byId = (id) => document.getElementById(id);
 

@@ -3,6 +3,11 @@
 
 import { byId } from "./dom.js";
 
+/** How long an answer may take, in milliseconds: longer than the server gives itself for one, unless it is told otherwise. */
+const PATIENCE = 35_000;
+/** What a header can carry of a token. */
+const SENDABLE = /^[\x21-\x7e]+$/;
+
 let token = "";
 let asking;
 
@@ -14,11 +19,11 @@ export class Refused extends Error {
   }
 }
 
-/** Asks for a path below this page, with the token if there is one, and for a token if one is wanted. */
+/** Asks for a path below this page, with the token if there is one, and for a token if one is wanted: status 401 if none is given. */
 export async function ask(path, options = {}) {
   const sent = token;
   const headers = sent ? { authorization: `Bearer ${sent}` } : {};
-  const response = await fetch(path, { ...options, headers, cache: "no-store" });
+  const response = await fetch(path, { ...options, headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
   if (response.ok) return response;
   const text = (await response.text()).trim().slice(0, 300);
   if (response.status !== 401) throw new Refused(response.status, text);
@@ -28,13 +33,18 @@ export async function ask(path, options = {}) {
 }
 
 function askToken(why) {
-  asking ??= new Promise((resolve) => {
+  asking ??= new Promise((resolve, reject) => {
     const [dialog, input] = [byId("token"), byId("token-text")];
     if (why) byId("token-why").textContent = why;
+    // Esc leaves this as it is.
+    dialog.returnValue = "";
     dialog.addEventListener("close", () => {
-      token = input.value.trim();
+      const given = input.value.trim();
       input.value = "";
       asking = undefined;
+      if (dialog.returnValue !== "use") return reject(new Refused(401, "this server wants a token, and none was given"));
+      if (!SENDABLE.test(given)) return resolve(askToken("That is no token: it has a space, or something else that no token has."));
+      token = given;
       resolve();
     }, { once: true });
     dialog.showModal();
@@ -86,13 +96,23 @@ export class Feed {
   async #poll() {
     this.#busy = true;
     this.#last = performance.now();
+    const answer = await read(this.#path);
     try {
-      const response = await ask(this.#path);
-      this.#on.data(await response.json());
-    } catch (error) {
-      this.#on.failed(error);
+      if (answer.error) this.#on.failed(answer.error);
+      else this.#on.data(answer.document);
+    } finally {
+      // Whatever the page makes of it, it goes on asking.
+      this.#busy = false;
+      this.#plan();
     }
-    this.#busy = false;
-    this.#plan();
+  }
+}
+
+/** The `document` that a path answers with, or the `error` why there is none. */
+async function read(path) {
+  try {
+    return { document: await (await ask(path)).json() };
+  } catch (error) {
+    return { error };
   }
 }

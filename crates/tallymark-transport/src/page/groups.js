@@ -11,6 +11,8 @@ export class Groups {
   #query = "";
   #groups;
   #trouble = "";
+  /** Why the last deletion failed: said until the next one. */
+  #kept = "";
   #busy = false;
 
   constructor(history) {
@@ -78,7 +80,7 @@ export class Groups {
     const all = this.#groups ?? [];
     const found = all.filter(({ text }) => wanted.every((word) => text.toLowerCase().includes(word)));
     say(this.count, this.#groups ? counted(found.length, "group", "groups") : "");
-    this.#say(this.#trouble);
+    this.#say([this.#kept, this.#trouble].filter(Boolean).join(" "));
     this.table.show(found, {
       empty: this.#trouble ? "" : !this.#groups ? "Asking for the groups…" : wanted.length ? "No group has that in its labels."
         : "Nobody has pushed anything yet.",
@@ -117,14 +119,15 @@ export class Groups {
     dialog.showModal();
     await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
     if (dialog.returnValue !== "yes") return;
+    this.#kept = "";
     try {
       await ask(path(group.labels), { method: "DELETE" });
-      this.#groups = this.#groups.filter((one) => one !== group);
-      this.#show();
+      this.#groups = this.#groups.filter((one) => one.text !== group.text);
       announce(`${group.text} is deleted`);
     } catch (error) {
-      this.#say(`${group.text} is not deleted: ${error.message}`);
+      this.#kept = `${group.text} is not deleted: ${error.message}`;
     }
+    this.#show();
   }
 }
 

@@ -56,11 +56,13 @@ class Family {
     this.describe(json);
   }
 
-  describe({ name, type, help, unit }) {
+  describe({ name, type, help, unit, series }) {
     this.name = name;
     this.type = type;
     this.help = help;
-    this.title = name + (SUFFIXES[type] ?? "");
+    // What is pushed without the suffix of its type is exposed without it, too.
+    const bare = series.length > 0 && series.every(({ sample }) => sample === name);
+    this.title = bare ? name : name + (SUFFIXES[type] ?? "");
     this.unit = unitOf({ name, unit, type });
     // What has no type is told by its name, as people tell it.
     this.grows = GROWING.has(type) || (type === "unknown" && /_(total|count|sum|bucket)$/.test(name));
@@ -103,17 +105,23 @@ export class History {
   poll = -1;
   now = NaN;
   size = 0;
-  #times = new Run();
+  /** Seconds since the first poll, at this one. It never goes back. */
+  clock = 0;
+  #clocks = new Run();
+  #arrived = NaN;
 
   /** The first poll that is remembered. */
   get first() {
     return Math.max(0, this.poll - KEPT + 1);
   }
 
-  take(document) {
+  /** Takes an answer that `arrived` then, in seconds by a clock of the browser that never goes back. */
+  take(document, arrived) {
     this.poll += 1;
+    if (this.poll > 0) this.clock += elapsed(document.time - this.now, arrived - this.#arrived);
+    this.#clocks.put(this.poll, this.clock);
+    this.#arrived = arrived;
     this.now = document.time;
-    this.#times.put(this.poll, document.time);
     const named = new Set();
     this.size = 0;
     for (const json of document.families) {
@@ -134,9 +142,14 @@ export class History {
     }
   }
 
-  /** The times of the polls that are remembered. */
+  /** The times of the polls that are remembered, as the server's clock would have told them that tells the time now. */
   get times() {
-    return this.#each((poll) => this.#times.at(poll));
+    return this.#each((poll) => this.moment(this.#clocks.at(poll)));
+  }
+
+  /** The time at which `clock` was so. */
+  moment(clock) {
+    return this.now - (this.clock - clock);
   }
 
   /** A series' numbers, or how fast it grew before each poll. */
@@ -155,19 +168,19 @@ export class History {
   /** How fast a series grew between a poll and the one before it; one that is lower began again at zero. */
   step(series, poll) {
     if (poll <= series.born || poll <= this.first) return NaN;
-    return grown(series.run.at(poll - 1), series.run.at(poll)) / (this.#times.at(poll) - this.#times.at(poll - 1));
+    return grown(series.run.at(poll - 1), series.run.at(poll)) / (this.#clocks.at(poll) - this.#clocks.at(poll - 1));
   }
 
   /** How fast a series grows now: over the last minute, or what of it was seen. */
   rate(series) {
     let [from, growth] = [this.poll, 0];
-    while (from > Math.max(series.born, this.first) && this.now - this.#times.at(from - 1) <= WINDOW + 1) {
+    while (from > Math.max(series.born, this.first) && this.clock - this.#clocks.at(from - 1) <= WINDOW + 1) {
       const more = grown(series.run.at(from - 1), series.run.at(from));
       if (Number.isNaN(more)) break;
       growth += more;
       from -= 1;
     }
-    return from === this.poll ? NaN : growth / (this.now - this.#times.at(from));
+    return from === this.poll ? NaN : growth / (this.clock - this.#clocks.at(from));
   }
 
   #each(of) {
@@ -175,34 +188,82 @@ export class History {
   }
 }
 
+/**
+ * How many seconds went by between two answers, by the server's clock and by the browser's. The server's may be set back;
+ * the browser's may stand still while its machine sleeps.
+ */
+function elapsed(told, measured) {
+  return told > measured / 2 ? told : measured;
+}
+
 function grown(before, after) {
-  return after >= before ? after - before : after;
+  return after < before ? Math.max(after, 0) : after - before;
 }
 
-/** All that some histograms or summaries have observed; without buckets, if theirs differ. */
-export function look(time, all) {
-  const total = (field) => all.reduce((sum, { json }) => sum + number(json[field]), 0);
-  const [{ json: { buckets = [] } }] = all;
-  const alike = ({ json }) => json.buckets?.length === buckets.length && json.buckets.every(([bound], at) => bound === buckets[at][0]);
-  const added = buckets.map(([bound], at) => [number(bound), all.reduce((sum, { json }) => sum + json.buckets?.[at]?.[1], 0)]);
-  return { time, count: total("count"), sum: total("sum"), buckets: buckets.length && all.every(alike) ? added : undefined };
+/** What some histograms or summaries have observed, at each of the last polls and in the minute before it. */
+export class Looks {
+  #all = [];
+  #parts = new Map();
+  #poll;
+
+  /** Looks at the series, unless that was done since the last poll; gives all looks that are remembered. */
+  take({ poll, clock }, series) {
+    if (poll === this.#poll) return this.#all;
+    const parts = new Map(series.map(({ key, json }) => [key, part(json)]));
+    // What a series had that is new here may be years old.
+    const known = [...parts].filter(([key]) => this.#parts.has(key));
+    const step = together(known.map(([key, now]) => between(this.#parts.get(key), now)));
+    const look = { clock, ...together([...parts.values()]), step };
+    this.#all.push(look);
+    if (this.#all.length > KEPT) this.#all.shift();
+    look.lately = this.#lately(look);
+    [this.#poll, this.#parts] = [poll, parts];
+    return this.#all;
+  }
+
+  /** What was counted in the minute before the last look, or in what of it was seen, by that look's buckets. */
+  #lately({ clock, buckets }) {
+    const from = this.#all.findIndex((look) => look.clock >= clock - WINDOW - 1);
+    const steps = this.#all.slice(from + 1).map(({ step }) => step);
+    if (steps.length === 0) return undefined;
+    const total = (of) => steps.reduce((sum, step) => sum + of(step), 0);
+    return {
+      seconds: clock - this.#all[from].clock,
+      count: total(({ count }) => count),
+      sum: total(({ sum }) => sum),
+      buckets: buckets?.map(([bound]) => [bound, total((step) => upTo(step.buckets, bound))]),
+    };
+  }
 }
 
-/** What was counted between two looks at a histogram or summary; all of it, if it began again in between. */
-export function between(before, after) {
-  if (!before || after.count < before.count) return after;
-  const earlier = new Map(before.buckets);
+/** What one histogram or summary has observed; its sum is NaN if it has none. */
+function part({ count, sum, buckets }) {
+  return { count: number(count), sum: number(sum), buckets: buckets?.map(([bound, count]) => [number(bound), number(count)]) };
+}
+
+/** The sum of several; without buckets, if theirs differ. */
+function together(parts) {
+  const total = (of) => parts.reduce((sum, part) => sum + of(part), 0);
+  const buckets = parts[0]?.buckets ?? [];
+  const alike = (part) => part.buckets?.length === buckets.length && part.buckets.every(([bound], at) => bound === buckets[at][0]);
   return {
-    count: after.count - before.count,
-    sum: after.sum - before.sum,
-    buckets: after.buckets?.map(([bound, count]) => [bound, count - (earlier.get(bound) ?? 0)]),
+    count: total(({ count }) => count),
+    sum: total(({ sum }) => sum),
+    buckets: buckets.length > 0 && parts.every(alike) ? buckets.map(([bound], at) => [bound, total((part) => part.buckets[at][1])]) : undefined,
   };
 }
 
-/** The look that was taken a minute before the one at `index`, or the first that there is. */
-export function minuteBefore(looks, index) {
-  const { time } = looks[index];
-  return looks.find((look) => look.time >= time - WINDOW - 1);
+/** What one histogram or summary observed between two looks at it; all that it has, if it began again in between. */
+function between(before, after) {
+  const count = after.count - before.count;
+  const buckets = before.buckets && after.buckets?.map(([bound, count]) => [bound, count - upTo(before.buckets, bound)]);
+  if (count < 0 || buckets?.some(([, count]) => count < 0)) return after;
+  return { count, sum: after.sum - before.sum, buckets };
+}
+
+/** How many observations were not above a bound. If it is none of the buckets', there were none since the one below. */
+function upTo(buckets, bound) {
+  return buckets?.findLast(([other]) => other <= bound)?.[1] ?? 0;
 }
 
 /**

@@ -322,7 +322,7 @@ mod tests {
             a {count:3,sum:4.5,schema:0,zero_threshold:0.5,zero_count:1,positive_spans:[1:1],positive_deltas:[2]}\n# EOF\n";
 
         assert_eq!(
-            json!([{"labels": {}, "count": 3, "sum": 4.5, "buckets": [[0.5, 1], [2, 3], ["+Inf", 3]]}]),
+            json!([{"labels": {}, "count": 3, "sum": 4.5, "buckets": [[0.5, 1], [1, 1], [2, 3], ["+Inf", 3]]}]),
             series(exposition)
         );
     }

@@ -19,13 +19,21 @@ let begun = false;
 
 const feed = new Feed("api/v1/families", {
   data(document) {
-    history.take(document);
-    view.render();
+    try {
+      history.take(document, performance.now() / 1000);
+      view.render();
+    } catch (error) {
+      tell(`This page has a fault, and goes on asking: ${error.message}`);
+      state("failing", "Fault");
+      throw error;
+    }
     tell("");
     state("live", "Live");
     put(byId("state"), "title", `The last answer came at ${clock(document.time)}`);
   },
   failed(error) {
+    // Who wants to give no token is not asked for one again and again.
+    if (error.status === 401 && feed.every > 0) pause();
     tell(error.status === undefined ? "The server does not answer. This page goes on asking." : `The metrics could not be read: ${error.message}`);
     state("failing", "No answer");
   },
@@ -138,6 +146,9 @@ byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId("main").focus();
 });
+// The view that is shown, and none that was left, follows the window.
+addEventListener("scroll", () => view.table?.later(), { passive: true });
+addEventListener("resize", () => view.table?.later());
 addEventListener("hashchange", route);
 addEventListener("keydown", key);
 theme(remembered());

@@ -128,20 +128,19 @@ export function summary(family, now) {
   if (all.length === 0) return { text: "no series" };
   if (type === "info" || type === "stateset") return all.length === 1 ? { text: wording(all[0]) } : { text: "" };
   if (type === "histogram" || type === "summary") {
-    const total = (field) => all.reduce((sum, { json }) => sum + (number(json[field] ?? 0) || 0), 0);
-    const count = total("count");
+    const observed = all.filter(({ json }) => json.count !== undefined);
+    const total = (field) => observed.reduce((sum, { json }) => sum + number(json[field]), 0);
+    const [count, sum] = [total("count"), total("sum")];
     if (count === 0) return { text: "nothing observed" };
-    const mean = shown(total("sum") / count, unit, now);
-    return { ...mean, name: "mean" };
+    // A histogram need not have a sum, and then it has no mean.
+    return Number.isNaN(sum) ? { text: `${shown(count, "").text} observed` } : { ...shown(sum / count, unit, now), name: "mean" };
   }
   if (family.grows) return shown(all.reduce((sum, { value }) => sum + value, 0), unit, now);
-  let [low, high] = [all[0], all[0]];
-  for (const one of all) {
-    if (one.value < low.value) low = one;
-    if (one.value > high.value) high = one;
-  }
-  const [least, most] = [shown(low.value, unit, now), shown(high.value, unit, now)];
-  if (all.length === 1 || low.value === high.value) return least;
+  const known = all.map(({ value }) => value).filter((value) => !Number.isNaN(value));
+  if (known.length === 0) return shown(NaN, unit, now);
+  const [low, high] = known.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [known[0], known[0]]);
+  const [least, most] = [shown(low, unit, now), shown(high, unit, now)];
+  if (low === high) return least;
   return { text: `${least.text} – ${most.text}`, exact: `${least.exact ?? least.text} – ${most.exact ?? most.text}` };
 }
 

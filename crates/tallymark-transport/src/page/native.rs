@@ -1,6 +1,7 @@
 //! The buckets of a native histogram as the page shows those of any histogram: upper bounds with cumulative counts.
 //!
-//! Which buckets hold anything comes with the numbers, so whatever they say, no more are made than were sent.
+//! Which buckets hold anything comes with the numbers, so whatever they say, no more are made than were sent, and for each
+//! at most one of none, where there is a gap below it.
 
 use tallymark_model::{NativeHistogram, Span};
 
@@ -16,14 +17,24 @@ pub(super) fn buckets(histogram: &NativeHistogram) -> Vec<(f64, f64)> {
     let negative = counts(&histogram.negative_spans, &histogram.negative_deltas);
     let positive = counts(&histogram.positive_spans, &histogram.positive_deltas);
 
-    let mut buckets = Vec::with_capacity(negative.len() + positive.len() + 2);
-    buckets.extend(negative.iter().rev().map(|(index, count)| (-upper(index.saturating_sub(1)), *count)));
-    buckets.push((histogram.zero_threshold.as_f64(), histogram.zero_count.as_f64()));
-    buckets.extend(positive.iter().map(|(index, count)| (upper(*index), *count)));
+    let mut buckets = Vec::with_capacity(2 * (negative.len() + positive.len()) + 3);
     let mut cumulated = 0.0;
-    for (_, count) in &mut buckets {
-        cumulated += *count;
-        *count = cumulated;
+    let mut put = |lower: f64, upper: f64, count: f64| {
+        // Without it the bucket would begin where the one below the gap ends.
+        if buckets.last().map_or(lower < 0.0, |(end, _)| *end < lower) {
+            buckets.push((lower, cumulated));
+        }
+        cumulated += count;
+        buckets.push((upper, cumulated));
+    };
+    for (index, count) in negative.iter().rev() {
+        put(-upper(*index), -upper(index.saturating_sub(1)), *count);
+    }
+    let zero = histogram.zero_threshold.as_f64();
+    // With nothing below it, it begins at zero, as everybody's first bucket does.
+    put(if negative.is_empty() { 0.0 } else { -zero }, zero, histogram.zero_count.as_f64());
+    for (index, count) in &positive {
+        put(upper(index.saturating_sub(1)), upper(*index), *count);
     }
     buckets.push((f64::INFINITY, histogram.count.as_f64()));
     buckets
@@ -52,7 +63,7 @@ mod tests {
     use tallymark_model::number::Number::{Float, Integer};
 
     #[test]
-    fn bounds_are_powers_of_the_schemas_base_around_zero() {
+    fn bounds_are_powers_of_the_schemas_base_around_zero_and_gaps_have_none() {
         let histogram = NativeHistogram {
             zero_threshold: Float(0.001),
             zero_count: Integer(1),
@@ -63,9 +74,20 @@ mod tests {
             ..NativeHistogram::new(Integer(12), Float(0.5), 0)
         };
 
-        let expected = [(-2.0, 4.0), (-1.0, 5.0), (0.001, 6.0), (1.0, 8.0), (2.0, 11.0), (8.0, 12.0)];
-        assert_eq!(expected, buckets(&histogram)[..6]);
-        assert_eq!((f64::INFINITY, 12.0), buckets(&histogram)[6]);
+        let expected = [
+            (-4.0, 0.0),
+            (-2.0, 4.0),
+            (-1.0, 5.0),
+            (-0.001, 5.0),
+            (0.001, 6.0),
+            (0.5, 6.0),
+            (1.0, 8.0),
+            (2.0, 11.0),
+            (4.0, 11.0),
+            (8.0, 12.0),
+            (f64::INFINITY, 12.0),
+        ];
+        assert_eq!(expected, buckets(&histogram)[..]);
     }
 
     #[test]
@@ -76,7 +98,7 @@ mod tests {
             ..NativeHistogram::new(Integer(1), Float(1.0), 3)
         };
 
-        assert_eq!(4, buckets(&histogram).len());
+        assert_eq!(5, buckets(&histogram).len());
     }
 
     #[test]

@@ -2,9 +2,9 @@
 // type has is told here.
 
 import { Chart } from "./chart.js";
-import { h, put, say, sayNumber } from "./dom.js";
+import { h, keep, put, say, sayNumber } from "./dom.js";
 import { age, number, rate, shown, span } from "./format.js";
-import { KEPT, between, look, minuteBefore, quantile } from "./history.js";
+import { Looks, quantile } from "./history.js";
 import { LINES, summary, to, wording } from "./metrics.js";
 
 const RANKS = [0.5, 0.9, 0.99];
@@ -12,8 +12,11 @@ const RANKS = [0.5, 0.9, 0.99];
 export class Panel {
   #history;
   #of;
-  #parts = {};
-  #looks = [];
+  #head;
+  #parts = new Map();
+  /** The parts that the last `show` has left, until it has asked for them again. */
+  #left = new Map();
+  #looks;
 
   constructor(history) {
     this.#history = history;
@@ -23,6 +26,13 @@ export class Panel {
   /** Shows a series, or, without one, the family; `chosen` says that there are others to go back to. */
   show(family, series, chosen) {
     if (this.#of !== (series ?? family)) this.#begin(family, series, chosen);
+    [this.#left, this.#parts] = [this.#parts, new Map()];
+    this.#fill(family, series);
+    // What was not asked for again would go on saying what was so once.
+    for (const part of this.#left.values()) part.element.remove();
+  }
+
+  #fill(family, series) {
     const { type } = family;
     if (family.series.size === 0) this.#tiles([["Series", { text: "none" }]]);
     else if (type === "info" || type === "stateset") this.#told(family, series);
@@ -36,41 +46,47 @@ export class Panel {
 
   #begin(family, series, chosen) {
     this.#of = series ?? family;
-    this.#parts = {};
-    this.#looks = [];
+    this.#parts = new Map();
+    this.#looks = new Looks();
     const title = series ? h("h2", { class: "selector" }, h("code", {}, selector(series))) : h("h2", {}, "All series together");
     const all = chosen && series ? h("a", { href: to({ family: family.name }), class: "all" }, "All series") : null;
-    this.element.replaceChildren(h("div", { class: "panel-head" }, title, all ?? ""));
+    this.#head = h("div", { class: "panel-head" }, title, all ?? "");
+    this.element.replaceChildren(this.#head);
   }
 
-  /** The part of the panel that has the name, made when it is first asked for. */
+  /** The part of the panel that has the name. `make`, if it is not there, gives `{element}`, to stand behind what was asked for before it. */
   #part(name, make) {
-    if (!this.#parts[name]) {
-      this.#parts[name] = make();
-      this.element.append(this.#parts[name].element ?? this.#parts[name]);
-    }
-    return this.#parts[name];
+    const above = [...this.#parts.values()].at(-1)?.element ?? this.#head;
+    const part = this.#left.get(name) ?? make();
+    if (!this.#left.delete(name)) above.after(part.element);
+    this.#parts.set(name, part);
+    return part;
   }
 
-  /** Numbers with their names, of which there are as many each time. */
+  /** Numbers with their names. */
   #tiles(entries) {
-    const list = this.#part("tiles", () => h("dl", { class: "tiles" }, ...entries.map(() => h("div", {}, h("dt"), h("dd")))));
+    const { element: list } = this.#part("tiles", () => ({ element: h("dl", { class: "tiles" }) }));
+    keep(list, entries.length, () => h("div", {}, h("dt"), h("dd")));
     entries.forEach(([name, value], index) => {
       say(list.children[index].firstElementChild, name);
       sayNumber(list.children[index].lastElementChild, value);
     });
   }
 
-  #chart(name, drawing) {
-    const charts = this.#part("charts", () => h("div", { class: "charts" }));
-    const chart = (charts[name] ??= new Chart());
-    if (!chart.element.isConnected) charts.append(chart.element);
-    chart.draw(drawing);
+  /** Charts beside each other. */
+  #charts(...drawings) {
+    const { element, charts } = this.#part("charts", () => ({ element: h("div", { class: "charts" }), charts: [] }));
+    while (charts.length > drawings.length) charts.pop().element.remove();
+    while (charts.length < drawings.length) {
+      charts.push(new Chart());
+      element.append(charts.at(-1).element);
+    }
+    drawings.forEach((drawing, index) => charts[index].draw(drawing));
   }
 
   #rates(title, values, unit) {
     const format = (value) => rate(value, unit).text;
-    this.#chart("rate", { title, times: this.#history.times, lines: [{ name: "rate", values }], format, fromZero: true });
+    return { title, times: this.#history.times, lines: [{ name: "rate", values }], format, fromZero: true };
   }
 
   /** All series of a family of counters or gauges. */
@@ -80,7 +96,7 @@ export class Panel {
     const count = ["Series", { text: String(family.series.size) }];
     if (family.grows) {
       this.#tiles([["Total", summary(family, now)], ["Rate", rate(family.rate, unit)], count]);
-      return this.#rates("How fast all of them grow", this.#history.flow(family), unit);
+      return this.#charts(this.#rates("How fast all of them grow", this.#history.flow(family), unit));
     }
     this.#tiles([["Values", summary(family, now)], count]);
     const all = [...family.series.values()];
@@ -88,14 +104,14 @@ export class Panel {
     if (all.length > LINES || unit === "time") return;
     const lines = all.map((series) => ({ name: series.text, values: this.#history.values(series) }));
     const format = (value) => shown(value, unit, now).text;
-    this.#chart("value", { title: "Their values", times, lines, format, fromZero: false });
+    this.#charts({ title: "Their values", times, lines, format, fromZero: false });
   }
 
   #counter(series) {
     const { now } = this.#history;
     const { unit } = series.family;
     this.#tiles([["Value", shown(series.value, unit, now)], ["Rate", rate(series.rate, unit)], ["Counts since", since(series, now)]]);
-    this.#rates("How fast it grows", this.#history.steps(series), unit);
+    this.#charts(this.#rates("How fast it grows", this.#history.steps(series), unit));
   }
 
   #gauge(series) {
@@ -110,7 +126,7 @@ export class Panel {
       ["Mean of what was seen", of(mean)],
     ]);
     const format = (value) => shown(value, unit, now).text;
-    this.#chart("value", { title: "Its value", times, lines: [{ name: "value", values }], format, fromZero: false });
+    this.#charts({ title: "Its value", times, lines: [{ name: "value", values }], format, fromZero: false });
   }
 
   #moment(series) {
@@ -118,14 +134,14 @@ export class Panel {
     this.#tiles([["When", shown(series.value, "time", now)]]);
     if (series.value === 0) return;
     const values = this.#history.values(series).map((value, index) => times[index] - value);
-    this.#chart("age", { title: "How long ago it was", times, lines: [{ name: "age", values }], format: span, fromZero: true });
+    this.#charts({ title: "How long ago it was", times, lines: [{ name: "age", values }], format: span, fromZero: true });
   }
 
   #told(family, series) {
     if (!series) return this.#tiles([["Series", { text: String(family.series.size) }]]);
     const { states } = series.json;
     if (states) this.#tiles([["State", { text: wording(series) }]]);
-    const list = this.#part("told", () => h("dl", { class: "told" }));
+    const { element: list } = this.#part("told", () => ({ element: h("dl", { class: "told" }) }));
     const pairs = states ? Object.entries(states).map(([state, holds]) => [state, holds === 1 ? "holds" : "does not hold"]) : series.labels;
     list.replaceChildren(...pairs.map(([name, value]) => {
       return h("div", {}, h("dt", {}, name), h("dd", { class: states && value === "holds" ? "holds" : undefined }, value));
@@ -136,33 +152,32 @@ export class Panel {
   #observed(family, series) {
     const { now } = this.#history;
     const { unit } = family;
-    if (this.#looks.at(-1)?.time !== now) this.#looks.push(look(now, series ? [series] : [...family.series.values()]));
-    if (this.#looks.length > KEPT) this.#looks.shift();
-    const last = this.#looks.at(-1);
-    const before = minuteBefore(this.#looks, this.#looks.length - 1);
-    const lately = before === last || !family.grows ? undefined : between(before, last);
-    const steps = () => (series ? this.#history.steps(series) : this.#history.flow(family));
+    const looks = this.#looks.take(this.#history, series ? [series] : [...family.series.values()]);
+    const last = looks.at(-1);
+    const lately = family.grows ? last.lately : undefined;
     this.#tiles([
       ["Observations", shown(last.count, "", now)],
       ...(family.grows ? [["Rate", rate((series ?? family).rate, "")]] : []),
-      ["Sum", shown(last.sum, unit, now)], ["Mean", last.count ? shown(last.sum / last.count, unit, now) : { text: "–" }],
+      ["Sum", Number.isNaN(last.sum) ? { text: "–" } : shown(last.sum, unit, now)], ["Mean", mean(last, unit)],
       series ? ["Counts since", since(series, now)] : ["Series", { text: String(family.series.size) }],
     ]);
-    if (last.buckets) this.#quantiles(last, lately, last.time - before.time, unit);
+    if (last.buckets) this.#quantiles(last, lately, unit);
     else if (series?.json.quantiles) this.#given(series.json.quantiles, unit);
-    if (family.grows) this.#rates("Observations", steps(), "");
-    if (last.buckets && family.grows) this.#course(this.#looks, unit);
+    if (family.grows) {
+      const steps = series ? this.#history.steps(series) : this.#history.flow(family);
+      const course = last.buckets ? [this.#course(looks, unit)] : [];
+      this.#charts(this.#rates("Observations", steps, ""), ...course);
+    }
     if (last.buckets) this.#buckets(last.buckets, lately?.buckets, unit);
   }
 
-  #quantiles(last, lately, seconds, unit) {
+  #quantiles(last, lately, unit) {
     const body = this.#part("quantiles", () => this.#table("quantiles", ["", "mean", ...RANKS.map((rank) => `p${rank * 100}`)]));
     const row = (name, look) => {
       const estimates = RANKS.map((rank) => estimate(quantile(rank, look?.buckets), unit));
-      const mean = look?.count > 0 ? shown(look.sum / look.count, unit).text : "–";
-      return h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, mean), ...estimates.map((text) => h("td", {}, text)));
+      return h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, mean(look, unit).text), ...estimates.map((text) => h("td", {}, text)));
     };
-    const recent = lately ? `last ${span(Math.round(seconds))}` : "last minute";
+    const recent = lately ? `last ${span(Math.round(lately.seconds))}` : "last minute";
     body.rows.replaceChildren(row("since it began", last), row(recent, lately));
   }
 
@@ -175,14 +190,10 @@ export class Panel {
 
   /** The quantiles of the minute before each look. */
   #course(looks, unit) {
-    const recent = looks.map((look, index) => {
-      const before = minuteBefore(looks, index);
-      return before === look ? undefined : between(before, look).buckets;
-    });
-    const lines = RANKS.map((rank) => ({ name: `p${rank * 100}`, values: recent.map((one) => quantile(rank, one).value) }));
+    const lines = RANKS.map((rank) => ({ name: `p${rank * 100}`, values: looks.map(({ lately }) => quantile(rank, lately?.buckets).value) }));
     const format = (value) => shown(value, unit).text;
-    const times = looks.map((look) => look.time);
-    this.#chart("course", { title: "Quantiles of the last minute", times, lines, format, fromZero: true });
+    const times = looks.map(({ clock }) => this.#history.moment(clock));
+    return { title: "Quantiles of the last minute", times, lines, format, fromZero: true };
   }
 
   #buckets(all, lately, unit) {
@@ -190,8 +201,7 @@ export class Panel {
     const [whole, recent] = [single(all), lately && single(lately)];
     const share = (counts, index) => (counts ? (100 * counts[index]) / (counts.reduce((sum, one) => sum + one, 0) || 1) : 0);
     const longest = Math.max(...all.map((_, index) => Math.max(share(whole, index), share(recent, index)))) || 1;
-    while (body.rows.children.length > all.length) body.rows.lastElementChild.remove();
-    while (body.rows.children.length < all.length) body.rows.append(bucketRow());
+    keep(body.rows, all.length, bucketRow);
     all.forEach(([bound], index) => {
       const [name, count, late, bars] = body.rows.children[index].children;
       say(name, shown(bound, unit).text);
@@ -218,8 +228,8 @@ export class Panel {
   #exemplars(series) {
     const found = series.json.exemplars;
     if (!found) return;
-    const list = this.#part("exemplars", () => h("section", { class: "exemplars" }, h("h3", {}, "Exemplars"), h("ul")));
-    list.lastElementChild.replaceChildren(...found.map(({ labels, value, time }) => {
+    const { element } = this.#part("exemplars", () => ({ element: h("section", { class: "exemplars" }, h("h3", {}, "Exemplars"), h("ul")) }));
+    element.lastElementChild.replaceChildren(...found.map(({ labels, value, time }) => {
       const text = Object.entries(labels).map(([name, of]) => `${name}="${of}"`).join(" ");
       const when = time === undefined ? "" : `, ${age(this.#history.now - time)}`;
       return h("li", {}, h("code", {}, text), ` ${shown(number(value), series.family.unit).text}${when}`);
@@ -239,6 +249,11 @@ function single(buckets) {
 
 function estimate({ value, over }, unit) {
   return Number.isNaN(value) ? "–" : `${over ? "over " : ""}${shown(value, unit).text}`;
+}
+
+/** What observations came to on average, where that is known: a histogram need not have a sum. */
+function mean(look, unit) {
+  return look?.count > 0 && !Number.isNaN(look.sum) ? shown(look.sum / look.count, unit) : { text: "–" };
 }
 
 function since({ json }, now) {

@@ -19,7 +19,8 @@ export class Table {
 
   /**
    * Options: `label`; `columns`, each `{name, className, sort}`, where `sort` is the word for `onsort`; `key` of an item;
-   * `make`, which gives a new row's cells with one link or button in it to focus; `fill(cells, item)`; `onsort`.
+   * `make`, which gives a new row's cells with one link or button in it to focus; `fill(cells, item)`; `onsort`;
+   * `onleave`, for when the focus leaves the rows upwards, or has no row to be on any more.
    */
   constructor(options) {
     this.#options = options;
@@ -29,8 +30,6 @@ export class Table {
     this.element = h("div", {}, this.grid, this.#empty);
     this.#body.addEventListener("keydown", (event) => this.#key(event));
     this.#body.addEventListener("focusin", (event) => this.#focused(event));
-    addEventListener("scroll", () => this.#later(), { passive: true });
-    addEventListener("resize", () => this.#later());
   }
 
   #title({ name, className, sort }) {
@@ -70,8 +69,9 @@ export class Table {
     return parseFloat(getComputedStyle(this.grid).getPropertyValue("--row")) || 56;
   }
 
-  #later() {
-    if (this.#asked || !this.grid.isConnected) return;
+  /** Draws the rows that are on the screen now, with its next frame: for whoever knows that the window has moved. */
+  later() {
+    if (this.#asked) return;
     this.#asked = true;
     requestAnimationFrame(() => {
       this.#asked = false;
@@ -80,7 +80,14 @@ export class Table {
   }
 
   #render() {
-    if (!this.grid.isConnected || this.#items.length === 0) return this.#keep(new Set());
+    if (!this.grid.isConnected) return this.#keep(new Set());
+    const active = document.activeElement;
+    const held = this.#body.contains(active);
+    if (this.#items.length === 0) {
+      this.#keep(new Set());
+      if (held) this.#options.onleave?.();
+      return;
+    }
     const height = this.#height;
     this.#body.style.height = `${height * this.#items.length}px`;
     const { top } = this.#body.getBoundingClientRect();
@@ -90,17 +97,18 @@ export class Table {
     for (let index = first; index <= last; index += 1) shown.add(index);
     // What has the focus, or would get it by Tab, stays, wherever the screen is.
     shown.add(this.#at);
-    const active = document.activeElement;
-    const held = this.#body.contains(active);
     const keys = new Set([...shown].map((index) => this.#options.key(this.#items[index])));
     this.#keep(keys);
-    let next = this.#body.firstElementChild;
+    let place = this.#body.firstElementChild;
     for (const index of [...shown].sort((one, other) => one - other)) {
       const row = this.#row(index, height);
-      if (row === next) next = row.nextElementSibling;
-      else this.#body.insertBefore(row, next);
+      if (row === place) place = row.nextElementSibling;
+      else this.#body.insertBefore(row, place);
     }
-    if (held && document.activeElement !== active && active.isConnected) active.focus({ preventScroll: true });
+    if (!held || document.activeElement === active) return;
+    // Whose row is gone goes on in the one that took its place.
+    const next = active.isConnected ? active : this.#target(this.#at);
+    next?.focus({ preventScroll: true });
   }
 
   #row(index, height) {
@@ -162,7 +170,12 @@ export class Table {
     if (top < above) scrollBy(0, top - above);
     else if (top + height > innerHeight) scrollBy(0, top + height - innerHeight);
     this.#render();
-    targets(this.#rows.get(this.#options.key(this.#items[index])))[0]?.focus({ preventScroll: true });
+    this.#target(index)?.focus({ preventScroll: true });
+  }
+
+  /** What is focused of a row that exists. */
+  #target(index) {
+    return targets(this.#rows.get(this.#options.key(this.#items[index])))[0];
   }
 }
 
