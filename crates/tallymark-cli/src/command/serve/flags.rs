@@ -71,7 +71,7 @@ pub(super) struct Pushing {
     #[arg(long = "push.max-series", value_name = "N", default_value = "1000000")]
     max_series: usize,
 
-    /// Bytes of all groups together, each series with the labels of its group; a push of more is refused
+    /// Bytes of all groups together, as they are shown; a push of more is refused
     #[arg(long = "push.max-bytes", value_name = "BYTES", default_value = "256MiB", value_parser = bytes)]
     max_bytes: usize,
 
