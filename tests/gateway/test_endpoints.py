@@ -320,6 +320,9 @@ def _is_refused(server: Gateway) -> bool:
         server.connect().close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        # The listener went in the middle of the handshake.
+        return False
     return False
 
 
