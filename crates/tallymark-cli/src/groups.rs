@@ -1,6 +1,7 @@
 //! The pushed groups of a store, for the commands that list, push or delete them: the gateway of `serve` without a server.
 //! What a push holds is not known here.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -17,23 +18,25 @@ pub(crate) type Labels = Vec<(String, String)>;
 pub(crate) struct PushedGroups {
     gateway: Gateway,
     store: String,
-    /// The labels of those that were there at the beginning, as they were pushed.
-    known: Vec<Labels>,
+    /// The labels of those that were there at the beginning, as they were pushed, by those that tell groups apart.
+    known: HashMap<Labels, Labels>,
 }
 
 impl PushedGroups {
     pub(crate) fn open(store: &Store) -> Result<PushedGroups, Error> {
         let options = Options { utf8_names: true, ..Options::default() };
         let gateway = Gateway::open(Groups::open(store)?, options);
-        let known = gateway.labels().map_err(|error| trouble(&store.url(), error.to_string()))?;
-        let known = known.into_iter().map(|labels| labels.into_iter().collect()).collect();
+        let all = gateway.labels().map_err(|error| trouble(&store.url(), error.to_string()))?;
+        let mut known = HashMap::new();
+        for labels in all.into_iter().map(|labels| labels.into_iter().collect::<Labels>()) {
+            known.entry(telling(&labels)).or_insert(labels);
+        }
         Ok(PushedGroups { gateway, store: store.url(), known })
     }
 
     /// The labels of the group that has these and no others, as it was pushed; empty ones do not tell groups apart here.
     pub(crate) fn find(&self, labels: &[(String, String)]) -> Option<&Labels> {
-        let wanted = telling(labels);
-        self.known.iter().find(|known| telling(known) == wanted)
+        self.known.get(&telling(labels))
     }
 
     /// Asks the gateway to do something to a group.
